@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * control.h - one table of knobs, reports and streams over an open store.
+ *
+ * Front ends show it: FUSE as files below /.cidstore, HTTP as paths. They know
+ * names, modes and bytes; what a node means is known here alone. A node is
+ * named by its path below the root, without a leading slash: "", "stats",
+ * "config/batch_size", "debug/key/<32 digits>".
+ *
+ * All functions may be called by any number of threads; one open file is used
+ * by one call at a time, except that release waits for nobody: the caller
+ * orders it after the other calls. Errors are negative errno values (a front
+ * end hands them on), because the conventions here are those of files.
+ */
+#ifndef CID_CONTROL_CONTROL_H
+#define CID_CONTROL_CONTROL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct cidstore;
+struct cid_control;
+struct cid_ctl_file;
+
+struct cid_ctl_stat {
+	mode_t mode;	   /* S_IFDIR|0555, S_IFREG|0444, 0644, 0200 or 0666 */
+	uint32_t number;   /* stable for static nodes, unique, from 2 up */
+	int stream;	   /* not seekable; reads and writes ignore offsets */
+};
+
+/* Who asks; settings and triggers want uid 0 or `owner`. */
+struct cid_ctl_caller {
+	uid_t uid;
+};
+
+int cid_control_new(struct cidstore *s, uid_t owner, struct cid_control **out);
+void cid_control_free(struct cid_control *c);
+
+/* -ENOENT where there is no such node. */
+int cid_control_stat(struct cid_control *c, const char *path,
+		     struct cid_ctl_stat *out);
+/* The index-th child of a directory in a fixed order; -ENOENT past the end.
+ * Children made on demand (debug/key/<key>) are not listed. `name` points to
+ * static storage. */
+int cid_control_child(struct cid_control *c, const char *path, size_t index,
+		      const char **name, struct cid_ctl_stat *out);
+
+/* `flags` are those of open(2): the access mode and O_NONBLOCK count. A file
+ * that shows text takes its snapshot here. */
+int cid_control_open(struct cid_control *c, const char *path, int flags,
+		     const struct cid_ctl_caller *who,
+		     struct cid_ctl_file **out);
+/* Bytes read, 0 at the end, or a negative errno. For streams `off` is ignored. */
+ssize_t cid_control_read(struct cid_ctl_file *f, void *buf, size_t n, off_t off);
+/* Bytes taken (all of them) or a negative errno. */
+ssize_t cid_control_write(struct cid_ctl_file *f, const void *buf, size_t n,
+			  off_t off);
+/* A descriptor was closed: -EINVAL while a torn tail waits (kept), else 0. */
+int cid_control_flush(struct cid_ctl_file *f);
+int cid_control_fsync(struct cid_ctl_file *f);
+/* Drops and counts a torn tail; frees. */
+void cid_control_release(struct cid_ctl_file *f);
+
+#endif

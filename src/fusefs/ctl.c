@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fusefs/ctl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "control/control.h"
+#include "fusefs/lookup.h"
+#include "fusefs/notify.h"
+
+#define PATH_BYTES 256
+/* What stands below debug/ comes and goes with keys and buckets. */
+#define CTL_TIMEOUT 1.0
+
+struct handle {
+	pthread_mutex_t lock; /* one call at a time; protects all below */
+	struct cid_ctl_file *file;
+	char *buf; /* for reads; grows to the largest one asked for */
+	size_t cap;
+	bool writes;
+};
+
+static bool join(char out[PATH_BYTES], const char *dir, const char *name)
+{
+	int n = snprintf(out, PATH_BYTES, "%s%s%s", dir, *dir ? "/" : "", name);
+
+	return n >= 0 && n < PATH_BYTES;
+}
+
+static void fill(struct cid_fusefs *f, const struct cid_ctl_stat *c, struct stat *out)
+{
+	*out = f->value_stat;
+	out->st_mode = c->mode;
+	out->st_ino = c->number;
+}
+
+int cid_ctl_attr(struct cid_fusefs *f, const char *path, struct stat *out)
+{
+	struct cid_ctl_stat c;
+	int rc = cid_control_stat(f->control, path, &c);
+
+	if (!rc)
+		fill(f, &c, out);
+	return -rc;
+}
+
+int cid_ctl_exists(struct cid_fusefs *f, const char *dir, const char *name)
+{
+	struct cid_ctl_stat c;
+	char path[PATH_BYTES];
+
+	return join(path, dir, name) ? -cid_control_stat(f->control, path, &c) : ENOENT;
+}
+
+int cid_ctl_child(struct cid_fusefs *f, const char *dir, size_t index, const char **name,
+		  struct stat *out)
+{
+	struct cid_ctl_stat c;
+	int rc = cid_control_child(f->control, dir, index, name, &c);
+
+	if (!rc)
+		fill(f, &c, out);
+	return -rc;
+}
+
+void cid_ctl_lookup(fuse_req_t req, const char *dir, const char *name)
+{
+	struct cid_fusefs *f = cid_fs(req);
+	struct cid_node id = { .kind = CID_NODE_CTL };
+	struct fuse_entry_param e;
+	char path[PATH_BYTES] = "";
+	bool known;
+	int error = 0;
+
+	memset(&e, 0, sizeof(e));
+	if (dir && !join(path, dir, name))
+		error = ENOENT;
+	if (!error)
+		error = cid_ctl_attr(f, path, &e.attr);
+	if (error) {
+		fuse_reply_err(req, error);
+		return;
+	}
+	id.key = cidstore_id_hash(path, strlen(path));
+	id.path = path;
+	e.entry_timeout = e.attr_timeout = CTL_TIMEOUT;
+	cid_entry_reply(req, cid_nodes_ref(f->nodes, &id, &e.ino, &e.generation, &known), &e);
+}
+
+static struct handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct handle *)(uintptr_t)fi->fh;
+}
+
+void cid_ctl_open(fuse_req_t req, const struct cid_node *n, struct fuse_file_info *fi)
+{
+	struct cid_fusefs *f = cid_fs(req);
+	struct cid_ctl_caller who = { fuse_req_ctx(req)->uid };
+	struct cid_ctl_stat c;
+	struct handle *h = calloc(1, sizeof(*h));
+	int rc = h ? cid_control_stat(f->control, n->path, &c) : -ENOMEM;
+
+	if (!rc)
+		rc = cid_control_open(f->control, n->path, fi->flags & (O_ACCMODE | O_NONBLOCK),
+				      &who, &h->file);
+	if (rc) {
+		free(h);
+		fuse_reply_err(req, -rc);
+		return;
+	}
+	pthread_mutex_init(&h->lock, NULL);
+	h->writes = (fi->flags & O_ACCMODE) != O_RDONLY;
+	fi->fh = (uintptr_t)h;
+	/* Contents have no length known before they are read. */
+	fi->direct_io = 1;
+	fi->nonseekable = c.stream != 0;
+	fi->noflush = !h->writes;
+	if (fuse_reply_open(req, fi)) {
+		cid_control_release(h->file);
+		pthread_mutex_destroy(&h->lock);
+		free(h);
+	}
+}
+
+void cid_ctl_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	ssize_t n;
+
+	pthread_mutex_lock(&h->lock);
+	if (h->cap < size) {
+		free(h->buf);
+		h->buf = malloc(size);
+		h->cap = h->buf ? size : 0;
+	}
+	n = h->buf ? cid_control_read(h->file, h->buf, size, off) : -ENOMEM;
+	if (n < 0)
+		fuse_reply_err(req, (int)-n);
+	else
+		fuse_reply_buf(req, h->buf, (size_t)n);
+	pthread_mutex_unlock(&h->lock);
+}
+
+void cid_ctl_write(fuse_req_t req, const char *buf, size_t size, off_t off,
+		   struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	ssize_t n;
+
+	pthread_mutex_lock(&h->lock);
+	n = cid_control_write(h->file, buf, size, off);
+	pthread_mutex_unlock(&h->lock);
+	/* What this changed is out of the kernel's cache when write(2) returns. */
+	cid_notify_settle(cid_fs(req)->notify);
+	if (n < 0)
+		fuse_reply_err(req, (int)-n);
+	else
+		fuse_reply_write(req, (size_t)n);
+}
+
+void cid_ctl_flush(fuse_req_t req, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	int rc;
+
+	pthread_mutex_lock(&h->lock);
+	rc = cid_control_flush(h->file);
+	pthread_mutex_unlock(&h->lock);
+	fuse_reply_err(req, -rc);
+}
+
+void cid_ctl_fsync(fuse_req_t req, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+	int rc;
+
+	pthread_mutex_lock(&h->lock);
+	rc = cid_control_fsync(h->file);
+	pthread_mutex_unlock(&h->lock);
+	fuse_reply_err(req, -rc);
+}
+
+void cid_ctl_release(fuse_req_t req, struct fuse_file_info *fi)
+{
+	struct handle *h = handle_of(fi);
+
+	cid_control_release(h->file);
+	pthread_mutex_destroy(&h->lock);
+	free(h->buf);
+	free(h);
+	fuse_reply_err(req, 0);
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "hash/memtable.h"
+#include "hash/values.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHAIN_MAX = 8 };
+
+static uint32_t home(const struct cid_mem *m, uint64_t hash)
+{
+	return (uint32_t)(hash << 2 >> (64 - m->slot_bits));
+}
+
+/* The 32 bits of the hash behind those that chose the slot. */
+static uint64_t fragment(const struct cid_mem *m, uint64_t hash)
+{
+	return hash << 2 << m->slot_bits >> 32;
+}
+
+int cid_mem_init(struct cid_mem *m, uint32_t cap, uint64_t seed)
+{
+	memset(m, 0, sizeof(*m));
+	m->cap = cap;
+	m->seed = seed;
+	m->slot_bits = 8;
+	while ((1u << m->slot_bits) < 2 * (uint64_t)cap)
+		m->slot_bits++;
+	m->slot_spare = (1u << m->slot_bits) / 16 + 256;
+	m->pair_mask = (1u << m->slot_bits) - 1;
+	m->op = malloc(sizeof(*m->op) * cap);
+	m->slot = calloc(cid_mem_slots(m), sizeof(*m->slot));
+	m->pair = calloc((size_t)m->pair_mask + 1, sizeof(*m->pair));
+	if (!m->op || !m->slot || !m->pair) {
+		cid_mem_fini(m);
+		return CIDSTORE_ENOMEM;
+	}
+	return 0;
+}
+
+void cid_mem_fini(struct cid_mem *m)
+{
+	free(m->op);
+	free(m->slot);
+	free(m->pair);
+	memset(m, 0, sizeof(*m));
+}
+
+void cid_mem_reset(struct cid_mem *m)
+{
+	if (m->keys)
+		memset(m->slot, 0, cid_mem_slots(m) * sizeof(*m->slot));
+	if (m->pairs)
+		memset(m->pair, 0, ((size_t)m->pair_mask + 1) * sizeof(*m->pair));
+	m->count = m->keys = m->pairs = m->unknown = 0;
+	m->net_keys = m->net_values = 0;
+	m->first_lsn = m->end_lsn = 0;
+	atomic_store(&m->visible, 0);
+}
+
+void cid_mem_prefetch(const struct cid_mem *m, uint64_t hash)
+{
+	__builtin_prefetch((const void *)&m->slot[home(m, hash)], 1);
+}
+
+/* The slot of a key, or the free one where it belongs; NULL when the table's
+ * end was reached. */
+static _Atomic uint64_t *find_slot(const struct cid_mem *m, struct cidstore_id key, uint64_t hash)
+{
+	uint64_t frag = fragment(m, hash);
+	uint32_t end = cid_mem_slots(m);
+
+	for (uint32_t i = home(m, hash); i < end; i++) {
+		uint64_t s = atomic_load_explicit(&m->slot[i], memory_order_acquire);
+
+		if (s == 0)
+			return &m->slot[i];
+		if (s >> 32 == frag && cid_id_eq(m->op[(uint32_t)s - 1].key, key))
+			return &m->slot[i];
+	}
+	return NULL;
+}
+
+static uint64_t pair_hash(const struct cid_mem *m, struct cidstore_id key, struct cidstore_id value)
+{
+	return cid_mix(cid_mix(m->seed ^ key.low, value.low), key.high ^ value.high);
+}
+
+static _Atomic uint64_t *find_pair(const struct cid_mem *m, struct cidstore_id key,
+				   struct cidstore_id value)
+{
+	uint64_t h = pair_hash(m, key, value), frag = h >> 32;
+	uint32_t i = (uint32_t)h & m->pair_mask;
+
+	for (;; i = (i + 1) & m->pair_mask) {
+		uint64_t s = atomic_load_explicit(&m->pair[i], memory_order_acquire);
+
+		if (s == 0)
+			return &m->pair[i];
+		if (s >> 32 == frag) {
+			const struct cid_mem_op *op = &m->op[(uint32_t)s - 1];
+
+			if (cid_id_eq(op->value, value) && cid_id_eq(op->key, key))
+				return &m->pair[i];
+		}
+	}
+}
+
+static void enter_pair(struct cid_mem *m, uint32_t n)
+{
+	const struct cid_mem_op *op = &m->op[n];
+	_Atomic uint64_t *p;
+
+	if (op->kind != CID_MEM_INSERT && op->kind != CID_MEM_DELETE)
+		return;
+	p = find_pair(m, op->key, op->value);
+	if (atomic_load_explicit(p, memory_order_relaxed) == 0)
+		m->pairs++;
+	atomic_store_explicit(p, pair_hash(m, op->key, op->value) >> 32 << 32 | (n + 1),
+			      memory_order_release);
+}
+
+/* Enters a chain of CHAIN_MAX, oldest first: the newest word on a value stays. */
+static void enter_chain(struct cid_mem *m, const struct cid_mem_op *head)
+{
+	const struct cid_mem_op *chain[CHAIN_MAX];
+	int n = 0;
+
+	for (const struct cid_mem_op *o = head; o && n < CHAIN_MAX; o = cid_mem_prev(m, o))
+		chain[n++] = o;
+	while (n-- > 0)
+		enter_pair(m, (uint32_t)(chain[n] - m->op));
+}
+
+bool cid_mem_add(struct cid_mem *m, enum cid_mem_kind kind, struct cidstore_id key,
+		 struct cidstore_id value, uint64_t hash, const struct cid_mem_effect *e)
+{
+	_Atomic uint64_t *s = find_slot(m, key, hash);
+	uint64_t old;
+	uint32_t n;
+	struct cid_mem_op *op;
+
+	if (!s || cid_mem_full(m))
+		return false;
+	old = atomic_load_explicit(s, memory_order_relaxed);
+	n = m->count++;
+	op = &m->op[n];
+	const struct cid_mem_op *head = old ? &m->op[(uint32_t)old - 1] : NULL;
+
+	*op = (struct cid_mem_op){ .key = key, .value = value, .kind = (uint8_t)kind };
+	op->prev = (uint32_t)old;
+	if (e->known) {
+		m->net_keys += e->keys;
+		m->net_values += e->values;
+	} else {
+		m->unknown++;
+	}
+	if (kind == CID_MEM_RMKEY) {
+		op->barrier = n + 1;
+		op->depth = 1;
+		op->flags = CID_MEM_KNOWN;
+	} else {
+		op->depth = 1;
+		op->flags = e->known ? CID_MEM_KNOWN : 0;
+		op->net = e->known ? (int32_t)e->values : 0;
+		if (kind != CID_MEM_DELETE)
+			op->flags |= CID_MEM_EXISTS;
+		if (head) {
+			op->barrier = head->barrier;
+			op->depth = head->depth == UINT16_MAX ? UINT16_MAX :
+								(uint16_t)(head->depth + 1);
+			op->net += head->net;
+			op->flags |= head->flags & CID_MEM_EXISTS;
+			if (!(head->flags & CID_MEM_KNOWN))
+				op->flags &= (uint8_t)~CID_MEM_KNOWN;
+		}
+	}
+	if (op->depth == CHAIN_MAX + 1)
+		enter_chain(m, head);
+	if (op->depth > CHAIN_MAX)
+		enter_pair(m, n);
+	if (!old)
+		m->keys++;
+	atomic_store_explicit(s, fragment(m, hash) << 32 | (n + 1), memory_order_release);
+	return true;
+}
+
+static const struct cid_mem_op *clip(const struct cid_mem *m, uint64_t slot, uint32_t visible)
+{
+	uint32_t n = (uint32_t)slot;
+
+	while (n > visible)
+		n = m->op[n - 1].prev;
+	return n ? &m->op[n - 1] : NULL;
+}
+
+const struct cid_mem_op *cid_mem_head(const struct cid_mem *m, uint32_t visible,
+				      struct cidstore_id key, uint64_t hash)
+{
+	_Atomic uint64_t *s = find_slot(m, key, hash);
+
+	return s ? clip(m, atomic_load_explicit(s, memory_order_acquire), visible) : NULL;
+}
+
+static int word_of(const struct cid_mem_op *op)
+{
+	return op->kind == CID_MEM_INSERT;
+}
+
+int cid_mem_contains(const struct cid_mem *m, uint32_t visible, const struct cid_mem_op *head,
+		     struct cidstore_id value)
+{
+	if (head->depth > CHAIN_MAX) {
+		_Atomic uint64_t *p = find_pair(m, head->key, value);
+		uint32_t n = (uint32_t)atomic_load_explicit(p, memory_order_acquire);
+
+		if (n <= visible) {
+			if (n > head->barrier)
+				return word_of(&m->op[n - 1]);
+			return head->barrier ? 0 : -1;
+		}
+		/* A batch in flight overtook us: the chain knows. */
+	}
+	for (const struct cid_mem_op *op = head; op; op = cid_mem_prev(m, op)) {
+		if (op->kind == CID_MEM_RMKEY)
+			return 0;
+		if (op->kind != CID_MEM_MKKEY && cid_id_eq(op->value, value))
+			return word_of(op);
+	}
+	return -1;
+}
+
+struct ordered {
+	struct cid_mem_value v;
+	uint32_t age; /* smaller is newer */
+};
+
+static int by_value_then_age(const void *a, const void *b)
+{
+	const struct ordered *x = a, *y = b;
+	int c = cid_value_cmp(x->v.hash, x->v.id, y->v.hash, y->v.id);
+
+	return c ? c : x->age < y->age ? -1 : 1;
+}
+
+int cid_mem_gather(const struct cid_mem *m, const struct cid_mem_op *head,
+		   struct cid_mem_value **out, size_t *count)
+{
+	size_t n = 0, k = 0;
+	struct ordered *o;
+	struct cid_mem_value *v;
+
+	for (const struct cid_mem_op *op = head; op; op = cid_mem_prev(m, op))
+		n += op->kind == CID_MEM_INSERT || op->kind == CID_MEM_DELETE;
+	*out = NULL;
+	*count = 0;
+	if (n == 0)
+		return 0;
+	o = malloc(n * sizeof(*o));
+	if (!o)
+		return CIDSTORE_ENOMEM;
+	for (const struct cid_mem_op *op = head; op; op = cid_mem_prev(m, op))
+		if (op->kind == CID_MEM_INSERT || op->kind == CID_MEM_DELETE) {
+			o[k].v = (struct cid_mem_value){ cid_hash(op->value, m->seed), op->value,
+							 op->kind == CID_MEM_INSERT };
+			o[k].age = (uint32_t)k;
+			k++;
+		}
+	qsort(o, n, sizeof(*o), by_value_then_age);
+	v = malloc(n * sizeof(*v));
+	if (!v) {
+		free(o);
+		return CIDSTORE_ENOMEM;
+	}
+	k = 0;
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || !cid_id_eq(o[i].v.id, o[i - 1].v.id))
+			v[k++] = o[i].v;
+	free(o);
+	*out = v;
+	*count = k;
+	return 0;
+}
+
+static bool before(const struct cid_mem *m, uint64_t hash, struct cidstore_id key,
+		   const struct cid_mem_key *k)
+{
+	return cid_value_cmp(hash, key, k->hash, m->op[k->op].key) < 0;
+}
+
+/* Slots are nearly in order already: insertion sort moves little. */
+static void settle(const struct cid_mem *m, struct cid_mem_key *k, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		struct cid_mem_key x = k[i];
+		size_t j = i;
+
+		for (; j > 0 && before(m, x.hash, m->op[x.op].key, &k[j - 1]); j--)
+			k[j] = k[j - 1];
+		k[j] = x;
+	}
+}
+
+size_t cid_mem_sorted(const struct cid_mem *m, struct cid_mem_key *out)
+{
+	uint32_t end = cid_mem_slots(m);
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < end; i++) {
+		uint64_t s = atomic_load_explicit(&m->slot[i], memory_order_acquire);
+
+		if (!s)
+			continue;
+		if (i + 16 < end) {
+			uint64_t f = atomic_load_explicit(&m->slot[i + 16], memory_order_relaxed);
+
+			if (f)
+				__builtin_prefetch(&m->op[(uint32_t)f - 1]);
+		}
+		out[n].op = (uint32_t)s - 1;
+		out[n].hash = cid_hash(m->op[out[n].op].key, m->seed);
+		n++;
+	}
+	settle(m, out, n);
+	return n;
+}
+
+size_t cid_mem_keys_after(const struct cid_mem *m, uint32_t visible, bool begun,
+			  uint64_t after_hash, struct cidstore_id after_id,
+			  struct cid_mem_key *out, size_t cap)
+{
+	uint32_t end = cid_mem_slots(m), i = begun ? home(m, after_hash) : 0;
+	size_t n = 0;
+
+	/* A key lies at or behind its home with no free slot between, so walking
+	 * from after_hash's home on meets all keys that sort behind it; and behind
+	 * a free slot all keys have later homes. Within a neighbourhood that
+	 * overflows `out`, the smallest are kept. */
+	for (; i < end; i++) {
+		uint64_t s = atomic_load_explicit(&m->slot[i], memory_order_acquire), h;
+		const struct cid_mem_op *op;
+
+		if (!s) {
+			if (n >= (cap + 1) / 2)
+				break;
+			continue;
+		}
+		op = clip(m, s, visible);
+		if (!op)
+			continue;
+		h = cid_hash(op->key, m->seed);
+		if (begun && (h < after_hash ||
+			      (h == after_hash && cid_id_cmp(op->key, after_id) <= 0)))
+			continue;
+		if (n == cap) {
+			if (!before(m, h, op->key, &out[n - 1]))
+				continue;
+			n--;
+		}
+		out[n].hash = h;
+		out[n].op = (uint32_t)(op - m->op);
+		n++;
+		for (size_t j = n - 1; j > 0 && before(m, h, op->key, &out[j - 1]); j--) {
+			struct cid_mem_key t = out[j];
+
+			out[j] = out[j - 1];
+			out[j - 1] = t;
+		}
+	}
+	return n;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * io.h - every system call the store makes, as one table
+ *
+ * The engine calls the system only through a `struct cid_io`; tests put their
+ * own in its place and so see, fail, tear and lose every byte. Calls return 0
+ * (or a count, a descriptor) or a negative errno. A short read or write is
+ * resumed by the cid_io_*_full helpers, never by the table.
+ *
+ * Stores into a writable mapping are announced: before() is called ahead of
+ * the stores of one record and after() behind each group of stores that may
+ * reach the disk on its own. The real table leaves both NULL.
+ */
+#ifndef CID_OS_IO_H
+#define CID_OS_IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+struct cid_io {
+	void *self; /* handed to each call */
+	int (*open)(void *self, int dirfd, const char *name, int flags, mode_t mode);
+	int (*close)(void *self, int fd);
+	ssize_t (*pread)(void *self, int fd, void *buf, size_t n, uint64_t off);
+	ssize_t (*pwrite)(void *self, int fd, const void *buf, size_t n, uint64_t off);
+	/* Data and size are durable on return, past the device's cache. */
+	int (*sync)(void *self, int fd);
+	int (*sync_dir)(void *self, int dirfd);
+	/* A hint: start writing this range, do not wait. Errors are ignored. */
+	void (*writeback)(void *self, int fd, uint64_t off, uint64_t n);
+	/* A hint: this range will be read soon. */
+	void (*prefetch)(void *self, int fd, uint64_t off, uint64_t n);
+	int (*truncate)(void *self, int fd, uint64_t size);
+	/* Reserves blocks without changing the size. */
+	int (*allocate)(void *self, int fd, uint64_t off, uint64_t n);
+	int (*punch)(void *self, int fd, uint64_t off, uint64_t n);
+	int (*rename)(void *self, int dirfd, const char *from, const char *to);
+	int (*unlink)(void *self, int dirfd, const char *name);
+	int (*mkdir)(void *self, const char *path, mode_t mode);
+	/* Calls fn for each name but "." and ".."; stops when it returns not 0. */
+	int (*list)(void *self, int dirfd, int (*fn)(void *arg, const char *name), void *arg);
+	int (*stat)(void *self, int fd, struct stat *st);
+	/* Free bytes of the file system for this user. */
+	int (*space)(void *self, int fd, uint64_t *free_bytes);
+	int (*lock)(void *self, int fd, bool exclusive); /* -EWOULDBLOCK: held */
+	void *(*map)(void *self, int fd, uint64_t off, size_t n, bool writable); /* NULL: errno */
+	void (*unmap)(void *self, void *p, size_t n);
+	uint64_t (*realtime)(void *self);  /* Unix ns */
+	uint64_t (*monotonic)(void *self); /* ns */
+	void (*random)(void *self, void *buf, size_t n);
+	void (*before)(void *self, const void *p, size_t n);
+	void (*after)(void *self, const void *p, size_t n);
+};
+
+extern const struct cid_io cid_io_posix;
+
+/* All n bytes or an error; -EIO where the file ends early. */
+int cid_io_read_full(const struct cid_io *io, int fd, void *buf, size_t n, uint64_t off);
+int cid_io_write_full(const struct cid_io *io, int fd, const void *buf, size_t n, uint64_t off);
+
+#endif

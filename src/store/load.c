@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* load.c - the root record, and from it the tree that readers see */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/engine.h"
+
+static struct cid_sum root_sum(const struct cid_root *r)
+{
+	return cid_sum_of(r, offsetof(struct cid_root, sum), 0);
+}
+
+static bool root_valid(const struct cid_root *r)
+{
+	return memcmp(r->magic, CID_ROOT_MAGIC, sizeof(r->magic)) == 0 &&
+	       cid_sum_eq(root_sum(r), r->sum);
+}
+
+int cid_root_read(const struct cid_io *io, int mainfd, struct cid_root *out, unsigned *bad_copies,
+		  struct cidstore_error *err)
+{
+	struct cid_root *r = aligned_alloc(CID_PAGE, CID_ROOT_COPIES * sizeof(*r));
+	int best = -1, rc;
+
+	if (!r)
+		return cid_err_set(err, CIDSTORE_ENOMEM, "out of memory");
+	rc = cid_io_read_full(io, mainfd, r, CID_ROOT_COPIES * sizeof(*r), CID_H5_ROOT_OFFSET);
+	if (rc) {
+		free(r);
+		return cid_err_set(err, cid_err_from_errno(rc), "main.h5: cannot read the root: %s",
+				   strerror(-rc));
+	}
+	*bad_copies = 0;
+	for (int i = 0; i < CID_ROOT_COPIES; i++)
+		if (root_valid(&r[i]) && (best < 0 || r[i].generation > r[best].generation))
+			best = i;
+	if (best < 0) {
+		free(r);
+		return cid_err_set(err, CIDSTORE_ECORRUPT,
+				   "main.h5: none of the four root copies is valid; "
+				   "fsck.cidstore tells what is left");
+	}
+	/* The other copy of this generation; and the older generation's two. */
+	for (int i = 0; i < CID_ROOT_COPIES; i++)
+		if (i != best && i / 2 == best / 2 &&
+		    (!root_valid(&r[i]) || r[i].generation != r[best].generation))
+			*bad_copies |= 1u << i;
+	if (!root_valid(&r[best ^ 2]) && !root_valid(&r[best ^ 3]) && r[best].generation > 1)
+		*bad_copies |= 1u << (best ^ 2) | 1u << (best ^ 3);
+	*out = r[best];
+	free(r);
+	if (out->format_version > CID_FORMAT_VERSION)
+		return cid_err_set(err, CIDSTORE_EVERSION,
+				   "the store has format version %u; this program knows %d: "
+				   "use a newer one",
+				   out->format_version, CID_FORMAT_VERSION);
+	return 0;
+}
+
+int cid_root_write(const struct cid_io *io, int mainfd, struct cid_root *r)
+{
+	struct cid_root *two = aligned_alloc(CID_PAGE, 2 * sizeof(*two));
+	int rc;
+
+	if (!two)
+		return CIDSTORE_ENOMEM;
+	memcpy(r->magic, CID_ROOT_MAGIC, sizeof(r->magic));
+	r->sum = root_sum(r);
+	two[0] = two[1] = *r;
+	rc = cid_io_write_full(io, mainfd, two, 2 * sizeof(*two),
+			       CID_H5_ROOT_OFFSET + (r->generation & 1) * 2 * sizeof(*r));
+	free(two);
+	if (rc == 0)
+		rc = io->sync(io->self, mainfd);
+	return rc ? cid_err_from_errno(rc) : 0;
+}
+
+int cid_load_block(const struct cid_pool *meta, const struct cid_block_ref *ref, void **out)
+{
+	void *p;
+	int rc;
+
+	*out = NULL;
+	if (ref->pos == 0)
+		return 0;
+	if (!cid_pool_holds(meta, ref->pos, ref->bytes))
+		return CIDSTORE_ECORRUPT;
+	p = malloc((size_t)ref->bytes);
+	if (!p)
+		return CIDSTORE_ENOMEM;
+	rc = cid_pool_read(meta, ref->pos, p, (size_t)ref->bytes);
+	if (rc == 0 && !cid_sum_eq(cid_sum_of(p, (size_t)ref->bytes, 0), ref->sum))
+		rc = CIDSTORE_ECORRUPT;
+	if (rc) {
+		free(p);
+		return rc;
+	}
+	*out = p;
+	return 0;
+}
+
+void cid_dir_free_all(struct cid_dir *d)
+{
+	if (!d)
+		return;
+	for (uint64_t i = 0; i < 1ull << d->depth; i++) {
+		struct cid_part *p = atomic_load(&d->slot[i]);
+
+		if (i == 0 || p != atomic_load(&d->slot[i - 1]))
+			cid_part_free(p);
+	}
+	free(d);
+}
+
+static int load_dir(struct cid_pool pool[CID_POOLS], const struct cid_root *r, struct cid_dir *d,
+		    const struct cid_page_ref *ref, uint64_t *buckets)
+{
+	struct cid_slot slot[64];
+	uint64_t n = 1ull << d->depth, loaded = UINT64_MAX, span;
+
+	for (uint64_t i = 0; i < n; i += span) {
+		const struct cid_slot *s = &slot[i % 64];
+		struct cid_part *p;
+		int rc;
+
+		if (i / 64 != loaded) {
+			const struct cid_page_ref *pr = &ref[i / 64];
+
+			loaded = i / 64;
+			rc = cid_pool_read(&pool[CID_POOL_META], pr->pos, slot, sizeof(slot));
+			if (rc)
+				return rc;
+			if (!cid_sum_eq(cid_sum_of(slot, sizeof(slot), pr->generation), pr->sum))
+				return CIDSTORE_ECORRUPT;
+		}
+		if (s->depth > d->depth)
+			return CIDSTORE_ECORRUPT;
+		span = 1ull << (d->depth - s->depth);
+		if (i % span)
+			return CIDSTORE_ECORRUPT;
+		rc = cid_part_new(&pool[CID_POOL_PARTS], r->hash_seed, s,
+				  d->depth ? i << (CID_HASH_BITS - d->depth) : 0, &p);
+		if (rc)
+			return rc;
+		cid_dir_set(d, p, (uint32_t)s->depth);
+		++*buckets;
+	}
+	return 0;
+}
+
+int cid_load_tree(struct cid_pool pool[CID_POOLS], const struct cid_root *r, struct cid_dir **dir,
+		  struct cid_part ***run, struct cid_page_ref **dir_ref, uint64_t *buckets)
+{
+	uint64_t pages = r->global_depth > 6 ? 1ull << (r->global_depth - 6) : 1;
+	uint64_t nruns = r->runs.bytes / sizeof(struct cid_slot);
+	struct cid_page_ref *ref = NULL;
+	struct cid_slot *slot = NULL;
+	struct cid_part **runs = NULL;
+	struct cid_dir *d = NULL;
+	int rc;
+
+	*buckets = 0;
+	if (r->global_depth > 40 || r->directory.bytes != pages * sizeof(*ref) ||
+	    nruns > CID_MAX_RUNS)
+		return CIDSTORE_ECORRUPT;
+	rc = cid_load_block(&pool[CID_POOL_META], &r->directory, (void **)&ref);
+	if (rc == 0)
+		rc = cid_load_block(&pool[CID_POOL_META], &r->runs, (void **)&slot);
+	if (rc == 0) {
+		d = cid_dir_new(r->global_depth);
+		runs = calloc(CID_MAX_RUNS + 1, sizeof(struct cid_part *));
+		rc = d && runs && ref ? 0 : CIDSTORE_ENOMEM;
+	}
+	if (rc == 0)
+		rc = load_dir(pool, r, d, ref, buckets);
+	for (uint64_t i = 0; rc == 0 && slot && i < nruns; i++)
+		rc = cid_part_new(&pool[CID_POOL_PARTS], r->hash_seed, &slot[i], 0, &runs[i]);
+	free(slot);
+	if (rc) {
+		for (uint64_t i = 0; runs && i < nruns; i++)
+			cid_part_free(runs[i]);
+		free(runs);
+		cid_dir_free_all(d);
+		free(ref);
+		return rc;
+	}
+	*dir = d;
+	*run = runs;
+	if (dir_ref)
+		*dir_ref = ref;
+	else
+		free(ref);
+	return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* publish.c - replacing what readers see, and freeing what they saw */
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/engine.h"
+
+int cid_view_publish(struct cidstore *s, struct cid_mem *active, struct cid_mem *frozen,
+		     struct cid_dir *dir, struct cid_part *const *run, uint32_t nruns)
+{
+	struct cid_view *v = malloc(sizeof(*v) + nruns * sizeof(v->run[0])), *old;
+	struct cid_retired_view *r = malloc(sizeof(*r));
+
+	if (!v || !r) {
+		free(v);
+		free(r);
+		return CIDSTORE_ENOMEM;
+	}
+	v->active = active;
+	v->frozen = frozen;
+	v->dir = dir;
+	v->nruns = nruns;
+	if (nruns)
+		memcpy(v->run, run, nruns * sizeof(v->run[0]));
+	old = atomic_load(&s->view);
+	atomic_store_explicit(&s->view, v, memory_order_release);
+	if (!old) {
+		free(r);
+		return 0;
+	}
+	r->view = old;
+	r->dir = old->dir != dir ? old->dir : NULL;
+	r->ebr = cid_ebr_retire(&s->ebr);
+	r->next = s->old_views;
+	s->old_views = r;
+	return 0;
+}
+
+void cid_part_retire(struct cidstore *s, struct cid_part *p)
+{
+	p->ebr = cid_ebr_retire(&s->ebr);
+	p->next_retired = s->old_parts;
+	s->old_parts = p;
+}
+
+void cid_retired_free(struct cidstore *s, bool all)
+{
+	uint64_t passed = 0;
+
+	pthread_mutex_lock(&s->publish);
+	for (struct cid_retired_view **v = &s->old_views; *v;) {
+		struct cid_retired_view *x = *v;
+
+		if (all || x->ebr <= passed || cid_ebr_passed(&s->ebr, x->ebr)) {
+			passed = x->ebr > passed ? x->ebr : passed;
+			*v = x->next;
+			free(x->view);
+			free(x->dir);
+			free(x);
+		} else {
+			v = &x->next;
+		}
+	}
+	pthread_mutex_unlock(&s->publish);
+	for (struct cid_part **p = &s->old_parts; *p;) {
+		struct cid_part *x = *p;
+
+		if (all || x->ebr <= passed || cid_ebr_passed(&s->ebr, x->ebr)) {
+			passed = x->ebr > passed ? x->ebr : passed;
+			*p = x->next_retired;
+			cid_part_free(x);
+		} else {
+			p = &x->next_retired;
+		}
+	}
+}
+
+struct cid_mem *cid_mem_take(struct cidstore *s)
+{
+	for (;;) {
+		for (int i = 0; i < CID_MEMS; i++) {
+			if (s->mem_retired[i] == UINT64_MAX)
+				continue;
+			if (s->mem_retired[i] && !cid_ebr_passed(&s->ebr, s->mem_retired[i]))
+				continue;
+			cid_mem_reset(&s->mem[i]);
+			s->mem_retired[i] = UINT64_MAX;
+			return &s->mem[i];
+		}
+		/* A third table exists so that this happens only while a reader
+		 * that saw the last one is still inside. */
+		sched_yield();
+	}
+}
+
+void cid_mem_give(struct cidstore *s, struct cid_mem *m)
+{
+	s->mem_retired[m - s->mem] = cid_ebr_retire(&s->ebr);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* stats.c - numbers and descriptions for reports */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/engine.h"
+
+static uint64_t at_least_zero(int64_t n)
+{
+	return n < 0 ? 0 : (uint64_t)n;
+}
+
+static uint64_t table_memory(const struct cid_mem *m)
+{
+	return m->op ? (uint64_t)m->count * sizeof(*m->op) +
+			       (m->keys ? cid_mem_slots(m) * 8ull : 0) +
+			       (m->pairs ? ((uint64_t)m->pair_mask + 1) * 8 : 0) :
+		       0;
+}
+
+void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
+{
+	struct cidstore_stats o;
+	int64_t keys, values;
+	unsigned slot = cid_ebr_enter(&s->ebr);
+	struct cid_view *v = cid_view_now(s);
+	const struct cid_mem *mem[2] = { v->active, v->frozen };
+
+	memset(&o, 0, sizeof(o));
+	keys = (int64_t)atomic_load(&s->base_keys) + atomic_load(&s->run_keys);
+	values = (int64_t)atomic_load(&s->base_values) + atomic_load(&s->run_values);
+	for (int i = 0; i < 2; i++)
+		if (mem[i]) {
+			uint32_t n = atomic_load(&mem[i]->visible);
+
+			keys += mem[i]->net_keys;
+			values += mem[i]->net_values;
+			if (mem[i]->unknown) {
+				uint32_t u = mem[i]->unknown < n ? mem[i]->unknown : n;
+
+				values += u;
+				o.uncertain += u;
+			}
+			o.memory_bytes += table_memory(mem[i]);
+		}
+	for (uint32_t i = 0; i < v->nruns; i++) {
+		const struct cid_part *p = v->run[i];
+
+		o.run_entries += p->slot.entries;
+		if (!(p->slot.depth & CID_SLOT_COUNTED))
+			o.uncertain += p->slot.entries;
+		o.memory_bytes += cid_part_memory(p);
+	}
+	o.runs = v->nruns;
+	o.global_depth = v->dir->depth;
+	o.memory_bytes += sizeof(void *) << v->dir->depth;
+	for (uint64_t i = 0; i < 1ull << v->dir->depth; i++) {
+		const struct cid_part *p = atomic_load(&v->dir->slot[i]);
+
+		if (i == 0 || p != atomic_load(&v->dir->slot[i - 1]))
+			o.memory_bytes += cid_part_memory(p);
+	}
+	cid_ebr_leave(&s->ebr, slot);
+	o.keys = at_least_zero(keys);
+	o.values = at_least_zero(values);
+	o.last_seq = cidstore_last_seq(s);
+	o.durable_seq = cidstore_durable_seq(s);
+	o.epoch = __atomic_load_n(&s->root.generation, __ATOMIC_RELAXED);
+	o.created_ns = s->root.created_ns;
+	o.buckets = atomic_load(&s->nbuckets);
+	o.log_records = s->root.log_records;
+	o.log_used = o.last_seq + 1 - atomic_load(&s->wal.first);
+	o.inserts = s->c.inserts;
+	o.deletes = s->c.deletes;
+	o.mkkeys = s->c.mkkeys;
+	o.rmkeys = s->c.rmkeys;
+	o.txns = s->c.txns;
+	o.lookups = s->c.lookups;
+	o.syncs = s->wal.syncs;
+	o.sync_ns = s->wal.sync_ns;
+	o.sync_max_ns = s->wal.sync_max_ns;
+	o.checkpoints = s->c.checkpoints;
+	o.checkpoint_ns = s->c.checkpoint_ns;
+	o.flushes = s->c.flushes;
+	o.flush_ns = s->c.flush_ns;
+	o.sweeps = s->c.sweeps;
+	o.bucket_merges = s->c.bucket_merges;
+	o.splits = s->c.splits;
+	o.merges = s->c.merges;
+	o.promotions = s->c.promotions;
+	o.demotions = s->c.demotions;
+	o.gc_records = s->c.gc_records;
+	o.gc_pending = __atomic_load_n(&s->root.deletion_head, __ATOMIC_RELAXED) -
+		       __atomic_load_n(&s->root.deletion_tail, __ATOMIC_RELAXED);
+	o.gc_freed_bytes = s->c.gc_freed_bytes;
+	o.corrected_bits = s->t.corrected;
+	o.corrupt_units = s->t.corrupt;
+	for (int k = 0; k < CID_POOLS; k++)
+		o.alloc_bytes += atomic_load(&s->space.p[k].in_use) * CID_PAGE;
+	o.pending_bytes = atomic_load(&s->space.retired_pages) * CID_PAGE;
+	(void)s->io->space(s->io->self, s->dirfd, &o.free_bytes);
+	o.stall_ns = s->c.stall_ns;
+	o.errors = s->c.errors;
+	o.maintaining = s->busy;
+	o.failed = atomic_load(&s->broken) || atomic_load(&s->wal.failed);
+	*out = o;
+}
+
+uint64_t cidstore_last_seq(struct cidstore *s)
+{
+	return atomic_load(&s->wal.appended);
+}
+
+uint64_t cidstore_durable_seq(struct cidstore *s)
+{
+	return atomic_load(&s->wal.durable);
+}
+
+const char *cid_store_path(struct cidstore *s)
+{
+	return s->path;
+}
+
+int cid_store_readonly(struct cidstore *s)
+{
+	return s->readonly;
+}
+
+void cid_store_on_change(struct cidstore *s, cid_store_hook *hook, void *arg)
+{
+	s->hook_arg = arg;
+	s->hook = hook;
+}
+
+/* ---- text ---- */
+
+struct text {
+	char *buf;
+	size_t cap, len;
+};
+
+static void say(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct text *t, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(t->len < t->cap ? t->buf + t->len : NULL, t->len < t->cap ? t->cap - t->len : 0,
+		      fmt, ap);
+	va_end(ap);
+	t->len += n > 0 ? (size_t)n : 0;
+}
+
+long cid_store_describe_bucket(struct cidstore *s, uint64_t id, char *buf, size_t cap)
+{
+	struct text t = { buf, cap, 0 };
+	unsigned slot = cid_ebr_enter(&s->ebr);
+	struct cid_view *v = cid_view_now(s);
+	struct cid_part_index *x = NULL;
+	struct cid_part *p;
+	int rc = 0;
+
+	if (id >> v->dir->depth) {
+		cid_ebr_leave(&s->ebr, slot);
+		return CIDSTORE_ENOENT;
+	}
+	p = atomic_load(&v->dir->slot[id]);
+	if (p->slot.pos)
+		rc = cid_part_index(&s->pool[CID_POOL_PARTS], p, &x);
+	if (rc == 0) {
+		uint64_t pending = 0;
+
+		for (uint32_t i = 0; i < v->nruns && rc == 0; i++) {
+			uint64_t a = 0, z = 0, end = p->prefix + (1ull << (62 - p->slot.depth));
+			struct cid_part_index *rx;
+
+			rc = cid_part_index(&s->pool[CID_POOL_PARTS], v->run[i], &rx);
+			if (rc || rx->footer.last_run <= p->newest_run)
+				continue;
+			rc = cid_part_bound(&s->pool[CID_POOL_PARTS], v->run[i], s->t.seed, p->prefix,
+					    (struct cidstore_id){ 0, 0 }, &a, &s->t.corrected);
+			if (rc == 0)
+				rc = cid_part_bound(&s->pool[CID_POOL_PARTS], v->run[i], s->t.seed, end,
+						    (struct cidstore_id){ 0, 0 }, &z,
+						    &s->t.corrected);
+			pending += z - a;
+		}
+		say(&t, "slot %" PRIu64 "\nlocal_depth %" PRIu64 "\nglobal_depth %u\n", id,
+		    p->slot.depth, v->dir->depth);
+		say(&t, "prefix %016" PRIx64 "\nposition %" PRIu64 "\npages %u\n", p->prefix,
+		    p->slot.pos, p->slot.pages);
+		say(&t, "generation %" PRIu64 "\nsorted_count %u\nunsorted_count %" PRIu64 "\n",
+		    p->slot.generation, p->slot.entries, pending);
+		say(&t, "keys %" PRIu64 "\nvalues %" PRIu64 "\nnewest_run %" PRIu64 "\n",
+		    p->slot.keys, p->slot.values, p->newest_run);
+		say(&t, "packed_bytes %" PRIu64 "\nlarge_sets %" PRIu64 "\n",
+		    x ? x->footer.packed_bytes : 0, x ? x->footer.trees : 0);
+	}
+	cid_ebr_leave(&s->ebr, slot);
+	return rc ? rc : (long)t.len;
+}
+
+long cid_store_describe_key(struct cidstore *s, struct cidstore_id key, char *buf, size_t cap)
+{
+	struct text t = { buf, cap, 0 };
+	struct cid_key_info i;
+	int rc = cid_store_key_info(s, key, &i);
+
+	if (rc)
+		return rc;
+	say(&t, "hash %016" PRIx64 "\nbucket %" PRIu64 "\nstate %s\nvalues %" PRIu64 "\n",
+	    cid_store_hash(s, key), i.bucket, i.state, i.count);
+	say(&t, "pending %d\ndisk_bytes %" PRIu64 "\n", i.pending, i.disk_bytes);
+	return (long)t.len;
+}

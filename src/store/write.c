@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * write.c - the one path of every change: log record, table, published
+ *
+ * A call holds `write` while it stores records and fills the table, and raises
+ * first the log's and then the table's limit when its records are complete.
+ * So a reader never sees what the log does not hold, and a death of the
+ * process at any point leaves a prefix of whole operations.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/engine.h"
+
+enum { CHUNK = 1024, NOTES = 64 };
+
+bool cid_apply(struct cid_mem *m, const struct cid_op *op, uint64_t seed)
+{
+	return cid_mem_add(m, op->kind, op->key, op->value, cid_hash(op->key, seed), &op->effect);
+}
+
+static enum cid_opcode opcode_of(enum cid_mem_kind k)
+{
+	static const enum cid_opcode code[] = {
+		[CID_MEM_INSERT] = CID_OP_INSERT,
+		[CID_MEM_DELETE] = CID_OP_DELETE,
+		[CID_MEM_MKKEY] = CID_OP_MKKEY,
+		[CID_MEM_RMKEY] = CID_OP_RMKEY,
+	};
+
+	return code[k];
+}
+
+static void count(struct cidstore *s, enum cid_mem_kind k, uint64_t n)
+{
+	_Atomic uint64_t *const c[] = { NULL, &s->c.inserts, &s->c.deletes, &s->c.mkkeys,
+					&s->c.rmkeys };
+
+	atomic_fetch_add_explicit(c[k], n, memory_order_relaxed);
+}
+
+bool cid_write_seal(struct cidstore *s)
+{
+	struct cid_view *v;
+	struct cid_mem *m;
+	bool sealed = true;
+
+	pthread_mutex_lock(&s->publish);
+	v = cid_view_now(s);
+	if (!v->frozen) {
+		m = v->active;
+		sealed = false;
+		if (m->count) {
+			struct cid_mem *next = cid_mem_take(s);
+
+			m->end_lsn = s->wal.next;
+			next->first_lsn = s->wal.next;
+			if (cid_view_publish(s, next, m, v->dir, v->run, v->nruns) == 0)
+				sealed = true;
+			else
+				s->mem_retired[next - s->mem] = 0;
+		}
+	}
+	pthread_mutex_unlock(&s->publish);
+	return sealed;
+}
+
+static int refusal(struct cidstore *s)
+{
+	if (s->readonly)
+		return CIDSTORE_EROFS;
+	if (atomic_load(&s->broken) || atomic_load(&s->wal.failed))
+		return CIDSTORE_EFAILED;
+	return 0;
+}
+
+/* Waits until n records and n operations fit. `write` is held. */
+static int make_room(struct cidstore *s, uint64_t n, bool frees)
+{
+	uint64_t t0 = 0;
+	int rc;
+
+	for (;;) {
+		struct cid_mem *m = cid_view_now(s)->active;
+		bool sealed;
+
+		rc = refusal(s);
+		if (rc)
+			break;
+		if (atomic_load(&s->nospace) && !frees) {
+			rc = CIDSTORE_ENOSPC;
+			break;
+		}
+		if (cid_wal_room(&s->wal) >= n + NOTES && m->cap - m->count >= n) {
+			if (m->count >= s->wal.records / 2 && cid_write_seal(s))
+				cid_maintain_wake(s);
+			break;
+		}
+		sealed = cid_write_seal(s);
+		if (s->manual) {
+			pthread_mutex_unlock(&s->write);
+			rc = cidstore_checkpoint(s);
+			pthread_mutex_lock(&s->write);
+			if (rc)
+				break;
+			continue;
+		}
+		if (atomic_load(&s->nospace)) {
+			rc = CIDSTORE_ENOSPC;
+			break;
+		}
+		if (!t0)
+			t0 = s->io->monotonic(s->io->self);
+		(void)sealed;
+		cid_maintain_wake(s);
+		pthread_cond_wait(&s->room, &s->write);
+	}
+	if (t0)
+		s->c.stall_ns += s->io->monotonic(s->io->self) - t0;
+	return rc;
+}
+
+static void put(struct cidstore *s, struct cid_mem *m, const struct cid_op *op)
+{
+	(void)cid_wal_put(&s->wal, opcode_of(op->kind), op->key, op->value);
+	(void)cid_apply(m, op, s->t.seed);
+}
+
+static void finish(struct cidstore *s, struct cid_mem *m)
+{
+	cid_wal_publish(&s->wal);
+	cid_mem_publish(m);
+}
+
+static void note_durable(struct cidstore *s)
+{
+	if (cid_wal_note_due(&s->wal)) {
+		struct cidstore_id none = { 0, 0 }, v = { 0, atomic_load(&s->wal.durable) };
+
+		(void)cid_wal_put(&s->wal, CID_OP_DURABLE, none, v);
+	}
+}
+
+void cid_write_note(struct cidstore *s, enum cid_opcode op, uint64_t a, uint64_t b, uint64_t c,
+		    uint64_t d)
+{
+	pthread_mutex_lock(&s->write);
+	if (cid_wal_room(&s->wal) > NOTES / 2) {
+		cid_wal_stamp(&s->wal);
+		(void)cid_wal_put(&s->wal, op, (struct cidstore_id){ a, b },
+				  (struct cidstore_id){ c, d });
+		cid_wal_publish(&s->wal);
+	}
+	pthread_mutex_unlock(&s->write);
+}
+
+/* Blind operations of one kind; value NULL for those on keys. */
+static int bulk(struct cidstore *s, enum cid_mem_kind kind, const struct cidstore_pair *p,
+		const struct cidstore_id *k, size_t n, size_t *done)
+{
+	size_t at = 0;
+	int rc = 0;
+	bool frees = kind == CID_MEM_DELETE || kind == CID_MEM_RMKEY;
+
+	while (at < n && rc == 0) {
+		size_t m = n - at < CHUNK ? n - at : CHUNK;
+		struct cid_mem *mem;
+
+		pthread_mutex_lock(&s->write);
+		rc = make_room(s, m, frees);
+		if (rc == 0) {
+			mem = cid_view_now(s)->active;
+			cid_wal_stamp(&s->wal);
+			note_durable(s);
+			for (size_t i = 0; i < m; i++) {
+				struct cid_op op = { .kind = kind };
+
+				if (i + 8 < m)
+					cid_mem_prefetch(mem, cid_hash(p ? p[at + i + 8].key :
+									   k[at + i + 8],
+								       s->t.seed));
+				op.key = p ? p[at + i].key : k[at + i];
+				if (p)
+					op.value = p[at + i].value;
+				put(s, mem, &op);
+			}
+			finish(s, mem);
+			at += m;
+		}
+		pthread_mutex_unlock(&s->write);
+	}
+	count(s, kind, at);
+	if (done)
+		*done = at;
+	if (at && s->hook) {
+		if (n <= 64)
+			for (size_t i = 0; i < at; i++)
+				s->hook(s->hook_arg, p ? &p[i].key : &k[i], p ? &p[i].value : NULL);
+		else
+			s->hook(s->hook_arg, NULL, NULL);
+	}
+	return rc;
+}
+
+int cidstore_insert(struct cidstore *s, const struct cidstore_pair *p, size_t n, size_t *done)
+{
+	return bulk(s, CID_MEM_INSERT, p, NULL, n, done);
+}
+
+int cidstore_delete(struct cidstore *s, const struct cidstore_pair *p, size_t n, size_t *done)
+{
+	return bulk(s, CID_MEM_DELETE, p, NULL, n, done);
+}
+
+int cidstore_make_keys(struct cidstore *s, const struct cidstore_id *k, size_t n, size_t *done)
+{
+	return bulk(s, CID_MEM_MKKEY, NULL, k, n, done);
+}
+
+int cidstore_delete_keys(struct cidstore *s, const struct cidstore_id *k, size_t n, size_t *done)
+{
+	return bulk(s, CID_MEM_RMKEY, NULL, k, n, done);
+}
+
+/* ---- several as one ---- */
+
+/* Writes n operations between BEGIN and COMMIT. `write` is held, room made. */
+static void write_group(struct cidstore *s, const struct cid_op *op, size_t n)
+{
+	struct cid_mem *m = cid_view_now(s)->active;
+	struct cidstore_id none = { 0, 0 };
+	uint64_t begin;
+
+	cid_wal_stamp(&s->wal);
+	note_durable(s);
+	begin = cid_wal_put(&s->wal, CID_OP_BEGIN, none, (struct cidstore_id){ 0, n });
+	for (size_t i = 0; i < n; i++)
+		put(s, m, &op[i]);
+	(void)cid_wal_put(&s->wal, CID_OP_COMMIT, none, (struct cidstore_id){ n, begin });
+	finish(s, m);
+}
+
+int cidstore_apply(struct cidstore *s, const struct cidstore_op *in, size_t n)
+{
+	static const enum cid_mem_kind kind[] = {
+		[CIDSTORE_OP_INSERT] = CID_MEM_INSERT,
+		[CIDSTORE_OP_DELETE] = CID_MEM_DELETE,
+		[CIDSTORE_OP_MKKEY] = CID_MEM_MKKEY,
+		[CIDSTORE_OP_RMKEY] = CID_MEM_RMKEY,
+	};
+	struct cid_op *op;
+	bool frees = true;
+	int rc;
+
+	if (n == 0)
+		return 0;
+	if (n > cid_cfg(s, CID_CFG_BATCH_LIMIT) || n > s->wal.records / 4)
+		return CIDSTORE_ETOOBIG;
+	op = calloc(n, sizeof(*op));
+	if (!op)
+		return CIDSTORE_ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (in[i].verb < CIDSTORE_OP_INSERT || in[i].verb > CIDSTORE_OP_RMKEY) {
+			free(op);
+			return CIDSTORE_EINVAL;
+		}
+		op[i].kind = kind[in[i].verb];
+		op[i].key = in[i].key;
+		op[i].value = in[i].value;
+		frees &= op[i].kind == CID_MEM_DELETE || op[i].kind == CID_MEM_RMKEY;
+	}
+	pthread_mutex_lock(&s->write);
+	rc = make_room(s, n + 2, frees);
+	if (rc == 0)
+		write_group(s, op, n);
+	pthread_mutex_unlock(&s->write);
+	free(op);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < n; i++)
+		count(s, kind[in[i].verb], 1);
+	s->c.txns++;
+	if (s->hook) {
+		bool many = n > 64;
+
+		for (size_t i = 0; i < (many ? 1 : n); i++)
+			s->hook(s->hook_arg, many ? NULL : &in[i].key,
+				many || in[i].verb > CIDSTORE_OP_DELETE ? NULL : &in[i].value);
+	}
+	return 0;
+}
+
+struct cidstore_txn {
+	struct cidstore *s;
+	struct cidstore_op *op;
+	size_t n, cap;
+};
+
+int cidstore_txn_begin(struct cidstore *s, struct cidstore_txn **out)
+{
+	struct cidstore_txn *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return CIDSTORE_ENOMEM;
+	t->s = s;
+	*out = t;
+	return 0;
+}
+
+int cidstore_txn_op(struct cidstore_txn *t, enum cidstore_verb verb, struct cidstore_id key,
+		    struct cidstore_id value)
+{
+	if (t->n >= cid_cfg(t->s, CID_CFG_BATCH_LIMIT))
+		return CIDSTORE_ETOOBIG;
+	if (t->n == t->cap) {
+		size_t cap = t->cap ? t->cap * 2 : 64;
+		struct cidstore_op *p = realloc(t->op, cap * sizeof(*p));
+
+		if (!p)
+			return CIDSTORE_ENOMEM;
+		t->op = p;
+		t->cap = cap;
+	}
+	t->op[t->n++] = (struct cidstore_op){ verb, key, value };
+	return 0;
+}
+
+int cidstore_txn_commit(struct cidstore_txn *t)
+{
+	int rc = cidstore_apply(t->s, t->op, t->n);
+
+	cidstore_txn_abort(t);
+	return rc;
+}
+
+void cidstore_txn_abort(struct cidstore_txn *t)
+{
+	free(t->op);
+	free(t);
+}
+
+/* ---- single changes with an answer ---- */
+
+/* What holds now of a key and one value of it. `write` is held, so it stays. */
+struct answer {
+	bool key, value;
+	uint64_t count;
+};
+
+static int ask(struct cidstore *s, struct cidstore_id key, const struct cidstore_id *value,
+	       bool want_count, struct answer *a)
+{
+	unsigned slot = cid_ebr_enter(&s->ebr);
+	struct cid_key k;
+	int rc;
+
+	cid_key_init(&k, key, cid_hash(key, s->t.seed));
+	rc = cid_key_collect(&k, &s->t, cid_view_now(s));
+	a->key = rc == 0 && cid_key_exists(&k);
+	a->value = false;
+	a->count = 0;
+	if (a->key && value) {
+		rc = cid_key_has(&k, &s->t, *value);
+		a->value = rc == 1;
+		rc = rc < 0 ? rc : 0;
+	}
+	if (rc == 0 && a->key && want_count)
+		rc = cid_key_count(&k, &s->t, &a->count);
+	cid_key_fini(&k);
+	cid_ebr_leave(&s->ebr, slot);
+	return rc;
+}
+
+static int one(struct cidstore *s, const struct cid_op *op)
+{
+	struct cid_mem *m = cid_view_now(s)->active;
+
+	cid_wal_stamp(&s->wal);
+	note_durable(s);
+	put(s, m, op);
+	finish(s, m);
+	count(s, op->kind, 1);
+	return 0;
+}
+
+int cidstore_mkkey(struct cidstore *s, struct cidstore_id key)
+{
+	struct cid_op op = { CID_MEM_MKKEY, key, { 0, 0 }, { true, 1, 0 } };
+	struct answer a;
+	int rc;
+
+	pthread_mutex_lock(&s->write);
+	rc = make_room(s, 1, false);
+	if (rc == 0)
+		rc = ask(s, key, NULL, false, &a);
+	if (rc == 0)
+		rc = a.key ? CIDSTORE_EEXIST : one(s, &op);
+	pthread_mutex_unlock(&s->write);
+	return rc;
+}
+
+int cidstore_rmkey(struct cidstore *s, struct cidstore_id key)
+{
+	struct cid_op op = { CID_MEM_RMKEY, key, { 0, 0 }, { true, -1, 0 } };
+	struct answer a;
+	int rc;
+
+	pthread_mutex_lock(&s->write);
+	rc = make_room(s, 1, true);
+	if (rc == 0)
+		rc = ask(s, key, NULL, true, &a);
+	if (rc == 0)
+		rc = !a.key ? CIDSTORE_ENOENT : a.count ? CIDSTORE_ENOTEMPTY : one(s, &op);
+	pthread_mutex_unlock(&s->write);
+	return rc;
+}
+
+int cidstore_add(struct cidstore *s, struct cidstore_id key, struct cidstore_id value)
+{
+	struct cid_op op = { CID_MEM_INSERT, key, value, { true, 0, 1 } };
+	struct answer a;
+	int rc;
+
+	pthread_mutex_lock(&s->write);
+	rc = make_room(s, 1, false);
+	if (rc == 0)
+		rc = ask(s, key, &value, false, &a);
+	if (rc == 0)
+		rc = !a.key ? CIDSTORE_ENOENT : a.value ? CIDSTORE_EEXIST : one(s, &op);
+	pthread_mutex_unlock(&s->write);
+	return rc;
+}
+
+int cidstore_remove(struct cidstore *s, struct cidstore_id key, struct cidstore_id value)
+{
+	struct cid_op op = { CID_MEM_DELETE, key, value, { true, 0, -1 } };
+	struct answer a;
+	int rc;
+
+	pthread_mutex_lock(&s->write);
+	rc = make_room(s, 1, true);
+	if (rc == 0)
+		rc = ask(s, key, &value, false, &a);
+	if (rc == 0)
+		rc = a.value ? one(s, &op) : CIDSTORE_ENOENT;
+	pthread_mutex_unlock(&s->write);
+	return rc;
+}
+
+int cidstore_move(struct cidstore *s, struct cidstore_id key, struct cidstore_id value,
+		  struct cidstore_id to_key, struct cidstore_id to_value, int noreplace)
+{
+	struct answer from, to;
+	int rc;
+
+	pthread_mutex_lock(&s->write);
+	rc = make_room(s, 4, false);
+	if (rc == 0)
+		rc = ask(s, key, &value, false, &from);
+	if (rc == 0)
+		rc = ask(s, to_key, &to_value, false, &to);
+	if (rc == 0 && (!from.value || !to.key))
+		rc = CIDSTORE_ENOENT;
+	else if (rc == 0 && to.value && noreplace)
+		rc = CIDSTORE_EEXIST;
+	else if (rc == 0 && !(cid_id_eq(key, to_key) && cid_id_eq(value, to_value))) {
+		const struct cid_op op[2] = {
+			{ CID_MEM_DELETE, key, value, { true, 0, -1 } },
+			{ CID_MEM_INSERT, to_key, to_value, { true, 0, to.value ? 0 : 1 } },
+		};
+
+		write_group(s, op, 2);
+		s->c.txns++;
+	}
+	pthread_mutex_unlock(&s->write);
+	return rc;
+}

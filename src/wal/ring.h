@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ring.h - the log: a memory-mapped ring of records
+ *
+ * The record with number `lsn` lies in slot lsn % records. Recovery accepts
+ * from the root's first lsn on only the record that carries the next lsn and
+ * the generation the root names for it; so neither a hole that a power cut
+ * left nor a record of an earlier lap or of a tail that was once discarded can
+ * rejoin the order. A recovery that finds a tail to discard starts a new
+ * generation at the first lsn it hands out.
+ *
+ * One thread appends at a time (the store's writer lock); any thread may sync.
+ * A record is stored into the mapping before its number is published; the
+ * file's blocks are written once when it is made, so that a store can never
+ * meet a full disk.
+ */
+#ifndef CID_WAL_RING_H
+#define CID_WAL_RING_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "os/io.h"
+#include "wal/record.h"
+
+#define CID_WAL_SPANS 8
+
+/* From `first` on, records carry `generation`. */
+struct cid_wal_span {
+	uint64_t first;
+	uint32_t generation;
+	uint32_t reserved;
+};
+
+struct cid_wal {
+	const struct cid_io *io;
+	int fd;
+	uint8_t *map;
+	void *map_base;
+	size_t map_len;
+	uint64_t records;	    /* capacity */
+	uint64_t next;		    /* lsn of the next record; protected by the writer lock */
+	uint32_t generation;	    /* of new records; protected by the writer lock */
+	uint64_t nanos;		    /* last stamp given out; protected by the writer lock */
+	uint32_t seq;
+	uint64_t marked;	    /* highest lsn a DURABLE record told of */
+	_Atomic uint64_t appended;  /* highest lsn complete in the mapping */
+	_Atomic uint64_t durable;   /* highest lsn known on the device */
+	_Atomic uint64_t first;	    /* lowest lsn still needed */
+	_Atomic int failed;	    /* a sync failed: for ever */
+	pthread_mutex_t lock;	    /* protects syncing and the four counters */
+	pthread_cond_t synced;
+	bool syncing;
+	_Atomic uint64_t syncs, sync_ns, sync_max_ns;
+};
+
+/* Maps `records` records at data_off of fd, which stays the caller's. */
+int cid_wal_init(struct cid_wal *w, const struct cid_io *io, int fd, uint64_t data_off,
+		 uint64_t records, bool writable);
+void cid_wal_fini(struct cid_wal *w);
+
+/* Records that may be appended now without touching one still needed. */
+uint64_t cid_wal_room(const struct cid_wal *w);
+/* Takes the clock for the records that follow. */
+void cid_wal_stamp(struct cid_wal *w);
+/* Stores the next record; not yet published. Room is the caller's concern. */
+uint64_t cid_wal_put(struct cid_wal *w, enum cid_opcode op, struct cidstore_id key,
+		     struct cidstore_id value);
+/* Makes all records put so far count. */
+void cid_wal_publish(struct cid_wal *w);
+/* True when a DURABLE note is due. */
+bool cid_wal_note_due(const struct cid_wal *w);
+
+/* 0 once all records up to lsn are durable; concurrent callers share a sync. */
+int cid_wal_sync(struct cid_wal *w, uint64_t lsn);
+
+/* Writes zeros over the file's data in pieces of 64 KiB. Larger ones make
+ * large folios, and each small sync then writes megabytes. */
+int cid_wal_zero(const struct cid_io *io, int fd, uint64_t data_off, uint64_t records);
+
+struct cid_wal_scan {
+	uint64_t first;			/* in: where to begin */
+	struct cid_wal_span spans[CID_WAL_SPANS];
+	unsigned nspans;
+	uint64_t known_durable;		/* in: damage up to here is not a tail */
+	uint64_t next;			/* out: first lsn not in the log */
+	uint64_t last_nanos;		/* out */
+	uint64_t corrected;		/* out: bits put right */
+	bool dirty_tail;		/* out: later slots hold records of this generation */
+};
+/* Walks the records in `ring` (a copy of the whole ring; bits may be corrected
+ * in it), calling fn for each in order. CIDSTORE_ECORRUPT where a record known
+ * to be durable is beyond correction, or what fn returned. */
+int cid_wal_scan(uint8_t *ring, uint64_t records, struct cid_wal_scan *sc,
+		 int (*fn)(void *arg, const struct cid_record *r), void *arg);
+
+#endif

@@ -1,0 +1,195 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# stat, chmod, chown, extended attributes, statfs.
+
+load helper
+
+setup() {
+	cid_setup
+	K=$(cid_id 1) V=$(cid_id 2)
+}
+
+teardown() {
+	cid_teardown
+}
+
+call() {
+	python3 "$top_srcdir/tests/lib/syscall.py" "$@"
+}
+
+expect() {
+	local want=$1
+
+	shift
+	run call "$@"
+	assert_output "$want"
+}
+
+pair() {
+	mkdir "$MNT/$K"
+	touch "$MNT/$K/$V"
+}
+
+@test "a key's size is its number of values, at once" {
+	cid_mount
+	mkdir "$MNT/$K"
+	for n in $(seq 1 20); do
+		run stat -c %s "$MNT/$K"
+		assert_output "$((n - 1))"
+		touch "$MNT/$K/$(cid_id "$n")"
+	done
+	for n in $(seq 1 20); do
+		rm "$MNT/$K/$(cid_id "$n")"
+		run stat -c %s "$MNT/$K"
+		assert_output "$((20 - n))"
+	done
+}
+
+@test "a key's size is exact under makers, removers and onlookers" {
+	cid_mount
+	mkdir "$MNT/$K"
+	run python3 - "$MNT/$K" <<-'PY'
+		import os, sys, threading
+		key = sys.argv[1]
+		stop = False
+		def look():
+		    while not stop:
+		        os.stat(key)
+		def change(part):
+		    for i in range(2000):
+		        os.close(os.open(f"{key}/{part:016x}{i:016x}", os.O_CREAT | os.O_EXCL))
+		        if i % 3 == 0:
+		            os.unlink(f"{key}/{part:016x}{i:016x}")
+		lookers = [threading.Thread(target=look) for _ in range(3)]
+		changers = [threading.Thread(target=change, args=(p,)) for p in range(3)]
+		for t in lookers + changers:
+		    t.start()
+		for t in changers:
+		    t.join()
+		stop = True
+		for t in lookers:
+		    t.join()
+		print(os.stat(key).st_size, len(os.listdir(key)))
+	PY
+	assert_output "3999 3999"
+}
+
+@test "find -size finds keys with several values" {
+	cid_mount
+	pair
+	mkdir "$MNT/$(cid_id 8)" "$MNT/$(cid_id 9)"
+	touch "$MNT/$(cid_id 9)/$V" "$MNT/$(cid_id 9)/$(cid_id 3)"
+	run find "$MNT" -mindepth 1 -maxdepth 1 -type d -size +1c
+	assert_output "$MNT/$(cid_id 9)"
+}
+
+@test "inode numbers are stable across remounts, and not small" {
+	cid_mount
+	pair
+	run stat -c %i "$MNT/$K" "$MNT/$K/$V"
+	want=$output
+	cid_remount
+	run stat -c %i "$MNT/$K" "$MNT/$K/$V"
+	assert_output "$want"
+	for ino in $want; do
+		[ "$(echo "$ino > 4294967295" | bc)" = 1 ]
+	done
+	run stat -c %i "$MNT"
+	assert_output 1
+	run sh -c "ls -i '$MNT' | cut -d' ' -f1"
+	assert_output "$(stat -c %i "$MNT/$K")"
+}
+
+@test "owner and mode are those of the options" {
+	cid_mount -o uid=1234,gid=2345,umask=027
+	pair
+	run stat -c '%u %g %a' "$MNT/$K"
+	assert_output "1234 2345 750"
+	run stat -c '%u %g %a' "$MNT/$K/$V"
+	assert_output "1234 2345 640"
+	run stat -c '%u %g %a' "$MNT"
+	assert_output "1234 2345 750"
+}
+
+@test "all links are one, all times the store's creation" {
+	cid_mount
+	pair
+	run stat -c '%h' "$MNT" "$MNT/$K" "$MNT/$K/$V"
+	assert_output "1
+1
+1"
+	want=$(stat -c '%Y %X %Z' "$MNT")
+	touch -d 2001-01-01 "$MNT/$K/$V"
+	run stat -c '%Y %X %Z' "$MNT/$K/$V"
+	assert_output "$want"
+}
+
+@test "chmod and chown are accepted when they change nothing" {
+	cid_mount
+	pair
+	expect 0 chmod "$MNT/$K" 755
+	expect 0 chmod "$MNT/$K/$V" 644
+	expect EPERM chmod "$MNT/$K" 700
+	expect EPERM chmod "$MNT/$K/$V" 600
+	expect 0 chown "$MNT/$K" "$(id -u)" "$(id -g)"
+	expect 0 chown "$MNT/$K/$V" -1 -1
+	cid_need_root
+	expect EPERM chown "$MNT/$K" 12345 -1
+	expect EPERM chown "$MNT/$K/$V" -1 12345
+}
+
+@test "-o quiet ignores chmod and chown" {
+	cid_mount -o quiet
+	pair
+	expect 0 chmod "$MNT/$K" 700
+	expect 0 chmod "$MNT/$K/$V" 600
+	run stat -c %a "$MNT/$K"
+	assert_output 755
+	cid_need_root
+	expect 0 chown "$MNT/$K" 12345 12345
+}
+
+@test "extended attributes of a key are read only" {
+	cid_mount
+	pair
+	expect 1 getxattr "$MNT/$K" user.cidstore.values
+	expect inline getxattr "$MNT/$K" user.cidstore.state
+	run call getxattr "$MNT/$K" user.cidstore.bucket
+	assert_output --regexp '^[0-9]+$'
+	expect "user.cidstore.values user.cidstore.state user.cidstore.bucket" listxattr "$MNT/$K"
+	expect "" listxattr "$MNT/$K/$V"
+	expect ENODATA getxattr "$MNT/$K" user.cidstore.other
+	expect ENODATA getxattr "$MNT/$K" user.other
+	expect ENODATA getxattr "$MNT/$K/$V" user.cidstore.values
+	expect EOPNOTSUPP setxattr "$MNT/$K" user.cidstore.values
+	expect EOPNOTSUPP setxattr "$MNT/$K/$V" user.other
+	expect EOPNOTSUPP removexattr "$MNT/$K" user.cidstore.values
+}
+
+@test "df knows the space, df -i the keys and values" {
+	cid_mount
+	pair
+	expect 32 statvfs "$MNT"
+	run df --output=iused "$MNT"
+	assert_line --regexp '^ *2$'
+	run sh -c "df --output=size '$MNT' | tail -1; df --output=size '$STORE' | tail -1"
+	assert_equal "${lines[0]}" "${lines[1]}"
+	run df --output=source,fstype "$MNT"
+	assert_line --regexp "^$STORE +fuse.cidstore\$"
+}
+
+@test "du works" {
+	cid_mount
+	pair
+	run du -s "$MNT"
+	assert_success
+}
+
+@test "access(2) goes by the permissions shown" {
+	cid_mount -o umask=222
+	mkdir "$MNT/$K"
+	expect 0 access "$MNT/$K" R_OK
+	expect EACCES access "$CTL/stats" X_OK
+	expect ENOENT access "$MNT/$K/$V" R_OK
+}
