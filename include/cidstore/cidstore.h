@@ -307,7 +307,7 @@ struct cidstore_stats {
 	uint64_t global_depth, buckets, runs, run_entries;
 	uint64_t log_records, log_used; /* capacity, in use; 64 bytes each */
 	uint64_t inserts, deletes, mkkeys, rmkeys, txns;
-	uint64_t lookups;	      /* reads of a key, sampled per thread */
+	uint64_t lookups;	      /* reading calls; a batch counts once per 32 keys */
 	uint64_t syncs, sync_ns, sync_max_ns;
 	uint64_t checkpoints, checkpoint_ns;
 	uint64_t flushes, flush_ns, sweeps, bucket_merges, splits, merges;

@@ -75,11 +75,11 @@ enum cid_frame_state { CID_FRAME_AT_HEADER, CID_FRAME_AT_BLOCK, CID_FRAME_ENDED,
 /* Some 64 KiB; for the heap. */
 struct cid_frame_decoder {
 	enum cid_frame_state state;
-	int code;	/* of CID_FRAME_BROKEN */
+	int code; /* of CID_FRAME_BROKEN */
 	uint64_t seed;
-	uint64_t offset; /* bytes of the stream decoded: header and whole blocks */
+	uint64_t offset;	      /* bytes of the stream decoded: header and whole blocks */
 	uint64_t blocks, pairs, keys; /* verified */
-	size_t have;	/* bytes of the next unit in buf */
+	size_t have;		      /* bytes of the next unit in buf */
 	uint8_t buf[CID_FRAME_BLOCK_MAX];
 };
 

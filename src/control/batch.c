@@ -85,8 +85,8 @@ static int commit(struct batch *b)
 static int take_line(struct batch *b, const struct cid_line *line, uint64_t limit)
 {
 	struct cidstore_op op;
-	enum cid_batch_line what = line->over ? CID_BATCH_BAD
-					      : cid_batch_parse(line->text, line->n, &op);
+	enum cid_batch_line what =
+		line->over ? CID_BATCH_BAD : cid_batch_parse(line->text, line->n, &op);
 
 	if (what == CID_BATCH_COMMIT)
 		return commit(b);

@@ -116,8 +116,8 @@ static bool wants_stream(const struct cid_ctl_file *f)
 {
 	const struct cid_ctl_stream *stream = f->node->stream;
 
-	return stream != NULL && ((f->writes && stream->write != NULL) ||
-				  (f->reads && stream->read != NULL));
+	return stream != NULL &&
+	       ((f->writes && stream->write != NULL) || (f->reads && stream->read != NULL));
 }
 
 static int prepare(struct cid_ctl_file *f, const char *name)

@@ -6,7 +6,7 @@
 #include "control/number.h"
 
 /* A bucket changes between the calls: the length is asked for again. */
-#define TRIES 8
+#define TRIES	    8
 #define FIRST_BYTES 4096u
 
 struct subject {

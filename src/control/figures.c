@@ -3,80 +3,80 @@
 
 #include <assert.h>
 
-#define S(field) #field, offsetof(struct cid_figures, store.field)
-#define C(field) #field, offsetof(struct cid_figures, control.field)
-#define ROW(name_offset, kind, metric, help) ROW_(name_offset, kind, metric, help)
-#define ROW_(name, offset, kind, metric, help) { name, metric, CID_FIGURE_##kind, offset, help },
+#define S(field)   #field, offsetof(struct cid_figures, store.field)
+#define C(field)   #field, offsetof(struct cid_figures, control.field)
+#define GAUGE	   CID_FIGURE_GAUGE
+#define COUNTER	   CID_FIGURE_COUNTER
+#define GAUGE_NS   CID_FIGURE_GAUGE_NS
+#define COUNTER_NS CID_FIGURE_COUNTER_NS
 
 /* The order is that of the files. */
 const struct cid_figure cid_figures[] = {
-	ROW(S(keys), GAUGE, "keys", "Keys in the store; may lag bulk changes.")
-	ROW(S(values), GAUGE, "values", "Values in the store; may lag bulk changes.")
-	ROW(S(uncertain), GAUGE, "uncounted_changes",
-	    "Changes not yet counted in keys and values.")
-	ROW(S(last_seq), GAUGE, "last_seq", "Sequence number of the newest change.")
-	ROW(S(durable_seq), GAUGE, "durable_seq",
-	    "Sequence number up to which changes survive the loss of power.")
-	ROW(S(epoch), GAUGE, "epoch", "Number of the newest commit.")
-	ROW(S(created_ns), GAUGE_NS, "created_timestamp_seconds", "When the store was made.")
-	ROW(S(failed), GAUGE, "failed", "1 after a failed sync: the store is read-only.")
-	ROW(S(maintaining), GAUGE, "maintaining", "1 while maintenance has work to do.")
-	ROW(S(inserts), COUNTER, "inserts_total", "Values inserted, known ones included.")
-	ROW(S(deletes), COUNTER, "deletes_total", "Values deleted, missing ones included.")
-	ROW(S(mkkeys), COUNTER, "mkkeys_total", "Keys made, existing ones included.")
-	ROW(S(rmkeys), COUNTER, "rmkeys_total", "Keys removed, missing ones included.")
-	ROW(S(txns), COUNTER, "txns_total", "Batches and transactions committed.")
-	ROW(S(lookups), COUNTER, "lookups_total", "Reads of a key, sampled.")
-	ROW(S(syncs), COUNTER, "syncs_total", "Syncs of the log.")
-	ROW(S(sync_ns), COUNTER_NS, "sync_seconds_total", "Time spent in syncs of the log.")
-	ROW(S(sync_max_ns), GAUGE_NS, "sync_max_seconds", "The longest sync of the log.")
-	ROW(S(log_records), GAUGE, "log_capacity_records", "Records that the log has room for.")
-	ROW(S(log_used), GAUGE, "log_used_records", "Records that the log holds.")
-	ROW(S(checkpoints), COUNTER, "checkpoints_total", "Checkpoints written.")
-	ROW(S(checkpoint_ns), COUNTER_NS, "checkpoint_seconds_total",
-	    "Time spent in checkpoints.")
-	ROW(S(flushes), COUNTER, "flushes_total", "Tables flushed to runs.")
-	ROW(S(flush_ns), COUNTER_NS, "flush_seconds_total", "Time spent in flushes.")
-	ROW(S(sweeps), COUNTER, "sweeps_total", "Merges of the runs into the buckets.")
-	ROW(S(bucket_merges), COUNTER, "bucket_rewrites_total",
-	    "Buckets rewritten with what was merged into them.")
-	ROW(S(runs), GAUGE, "runs", "Runs not merged yet.")
-	ROW(S(run_entries), GAUGE, "run_entries", "Entries in runs not merged yet.")
-	ROW(S(global_depth), GAUGE, "directory_depth", "Bits that index the directory.")
-	ROW(S(buckets), GAUGE, "buckets", "Buckets.")
-	ROW(S(splits), COUNTER, "splits_total", "Buckets split.")
-	ROW(S(merges), COUNTER, "merges_total", "Buckets joined.")
-	ROW(S(promotions), COUNTER, "promotions_total", "Sets moved out of their entry.")
-	ROW(S(demotions), COUNTER, "demotions_total", "Sets moved back into their entry.")
-	ROW(S(gc_records), COUNTER, "gc_records_total", "Deletion records collected.")
-	ROW(S(gc_pending), GAUGE, "gc_pending_records", "Deletion records to collect.")
-	ROW(S(gc_freed_bytes), COUNTER, "gc_freed_bytes_total", "Space given back.")
-	ROW(S(corrected_bits), COUNTER, "corrected_bits_total", "Flipped bits corrected.")
-	ROW(S(corrupt_units), COUNTER, "corrupt_units_total",
-	    "Units met with damage that cannot be corrected.")
-	ROW(S(errors), COUNTER, "errors_total", "Calls that failed by the store's fault.")
-	ROW(S(stall_ns), COUNTER_NS, "stall_seconds_total",
-	    "Time that writers waited for maintenance.")
-	ROW(S(alloc_bytes), GAUGE, "allocated_bytes", "Space in use in all pools.")
-	ROW(S(pending_bytes), GAUGE, "pending_bytes", "Space freed and not yet to be reused.")
-	ROW(S(free_bytes), GAUGE, "free_bytes", "Free space of the file system.")
-	ROW(S(memory_bytes), GAUGE, "memory_bytes", "Memory of tables, indexes and buffers.")
-	ROW(C(ingest_records), COUNTER, "ingest_records_total", "Records taken by ingest.")
-	ROW(C(ingest_torn), COUNTER, "ingest_torn_total",
-	    "Incomplete records dropped when an ingest file was closed.")
-	ROW(C(batch_commits), COUNTER, "batch_commits_total", "Batches committed by batch.")
-	ROW(C(batch_ops), COUNTER, "batch_ops_total", "Operations committed by batch.")
-	ROW(C(batch_errors), COUNTER, "batch_errors_total", "Batches refused.")
-	ROW(C(batch_dropped), COUNTER, "batch_dropped_ops_total",
-	    "Operations dropped because a batch file was closed without a commit.")
-	ROW(C(lookup_keys), COUNTER, "lookup_keys_total", "Keys answered by lookup.")
-	ROW(C(export_pairs), COUNTER, "export_pairs_total", "Pairs given by export.")
-	ROW(C(export_keys), COUNTER, "export_keys_total", "Keys without values given by export.")
-	ROW(C(import_pairs), COUNTER, "import_pairs_total", "Pairs taken by import.")
-	ROW(C(import_keys), COUNTER, "import_keys_total", "Keys without values taken by import.")
-	ROW(C(import_blocks), COUNTER, "import_blocks_total", "Blocks taken by import.")
-	ROW(C(import_errors), COUNTER, "import_errors_total", "Imports that broke or were cut off.")
-	ROW(C(open_files), GAUGE, "open_control_files", "Control files open now.")
+	{ S(keys), GAUGE, "keys", "Keys in the store; may lag bulk changes." },
+	{ S(values), GAUGE, "values", "Values in the store; may lag bulk changes." },
+	{ S(uncertain), GAUGE, "uncounted_changes", "Changes not yet counted in keys and values." },
+	{ S(last_seq), GAUGE, "last_seq", "Sequence number of the newest change." },
+	{ S(durable_seq), GAUGE, "durable_seq",
+	  "Sequence number up to which changes survive the loss of power." },
+	{ S(epoch), GAUGE, "epoch", "Number of the newest commit." },
+	{ S(created_ns), GAUGE_NS, "created_timestamp_seconds", "When the store was made." },
+	{ S(failed), GAUGE, "failed", "1 after a failed sync: the store is read-only." },
+	{ S(maintaining), GAUGE, "maintaining", "1 while maintenance has work to do." },
+	{ S(inserts), COUNTER, "inserts_total", "Values inserted, known ones included." },
+	{ S(deletes), COUNTER, "deletes_total", "Values deleted, missing ones included." },
+	{ S(mkkeys), COUNTER, "mkkeys_total", "Keys made, existing ones included." },
+	{ S(rmkeys), COUNTER, "rmkeys_total", "Keys removed, missing ones included." },
+	{ S(txns), COUNTER, "txns_total", "Batches and transactions committed." },
+	{ S(lookups), COUNTER, "lookups_total", "Reads of a key, sampled." },
+	{ S(syncs), COUNTER, "syncs_total", "Syncs of the log." },
+	{ S(sync_ns), COUNTER_NS, "sync_seconds_total", "Time spent in syncs of the log." },
+	{ S(sync_max_ns), GAUGE_NS, "sync_max_seconds", "The longest sync of the log." },
+	{ S(log_records), GAUGE, "log_capacity_records", "Records that the log has room for." },
+	{ S(log_used), GAUGE, "log_used_records", "Records that the log holds." },
+	{ S(checkpoints), COUNTER, "checkpoints_total", "Checkpoints written." },
+	{ S(checkpoint_ns), COUNTER_NS, "checkpoint_seconds_total", "Time spent in checkpoints." },
+	{ S(flushes), COUNTER, "flushes_total", "Tables flushed to runs." },
+	{ S(flush_ns), COUNTER_NS, "flush_seconds_total", "Time spent in flushes." },
+	{ S(sweeps), COUNTER, "sweeps_total", "Merges of the runs into the buckets." },
+	{ S(bucket_merges), COUNTER, "bucket_rewrites_total",
+	  "Buckets rewritten with what was merged into them." },
+	{ S(runs), GAUGE, "runs", "Runs not merged yet." },
+	{ S(run_entries), GAUGE, "run_entries", "Entries in runs not merged yet." },
+	{ S(global_depth), GAUGE, "directory_depth", "Bits that index the directory." },
+	{ S(buckets), GAUGE, "buckets", "Buckets." },
+	{ S(splits), COUNTER, "splits_total", "Buckets split." },
+	{ S(merges), COUNTER, "merges_total", "Buckets joined." },
+	{ S(promotions), COUNTER, "promotions_total", "Sets moved out of their entry." },
+	{ S(demotions), COUNTER, "demotions_total", "Sets moved back into their entry." },
+	{ S(gc_records), COUNTER, "gc_records_total", "Deletion records collected." },
+	{ S(gc_pending), GAUGE, "gc_pending_records", "Deletion records to collect." },
+	{ S(gc_freed_bytes), COUNTER, "gc_freed_bytes_total", "Space given back." },
+	{ S(corrected_bits), COUNTER, "corrected_bits_total", "Flipped bits corrected." },
+	{ S(corrupt_units), COUNTER, "corrupt_units_total",
+	  "Units met with damage that cannot be corrected." },
+	{ S(errors), COUNTER, "errors_total", "Calls that failed by the store's fault." },
+	{ S(stall_ns), COUNTER_NS, "stall_seconds_total",
+	  "Time that writers waited for maintenance." },
+	{ S(alloc_bytes), GAUGE, "allocated_bytes", "Space in use in all pools." },
+	{ S(pending_bytes), GAUGE, "pending_bytes", "Space freed and not yet to be reused." },
+	{ S(free_bytes), GAUGE, "free_bytes", "Free space of the file system." },
+	{ S(memory_bytes), GAUGE, "memory_bytes", "Memory of tables, indexes and buffers." },
+	{ C(ingest_records), COUNTER, "ingest_records_total", "Records taken by ingest." },
+	{ C(ingest_torn), COUNTER, "ingest_torn_total",
+	  "Incomplete records dropped when an ingest file was closed." },
+	{ C(batch_commits), COUNTER, "batch_commits_total", "Batches committed by batch." },
+	{ C(batch_ops), COUNTER, "batch_ops_total", "Operations committed by batch." },
+	{ C(batch_errors), COUNTER, "batch_errors_total", "Batches refused." },
+	{ C(batch_dropped), COUNTER, "batch_dropped_ops_total",
+	  "Operations dropped because a batch file was closed without a commit." },
+	{ C(lookup_keys), COUNTER, "lookup_keys_total", "Keys answered by lookup." },
+	{ C(export_pairs), COUNTER, "export_pairs_total", "Pairs given by export." },
+	{ C(export_keys), COUNTER, "export_keys_total", "Keys without values given by export." },
+	{ C(import_pairs), COUNTER, "import_pairs_total", "Pairs taken by import." },
+	{ C(import_keys), COUNTER, "import_keys_total", "Keys without values taken by import." },
+	{ C(import_blocks), COUNTER, "import_blocks_total", "Blocks taken by import." },
+	{ C(import_errors), COUNTER, "import_errors_total", "Imports that broke or were cut off." },
+	{ C(open_files), GAUGE, "open_control_files", "Control files open now." },
 };
 
 const size_t cid_figures_count = sizeof(cid_figures) / sizeof(cid_figures[0]);

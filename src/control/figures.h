@@ -27,10 +27,10 @@ enum cid_figure_kind {
 };
 
 struct cid_figure {
-	const char *name;   /* in stats */
-	const char *metric; /* behind "cidstore_" */
+	const char *name; /* in stats */
+	size_t offset;	  /* in struct cid_figures */
 	enum cid_figure_kind kind;
-	size_t offset; /* in struct cid_figures */
+	const char *metric; /* behind "cidstore_" */
 	const char *help;
 };
 

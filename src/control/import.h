@@ -13,9 +13,9 @@ struct cid_text;
 enum cid_import_state { CID_IMPORT_NONE, CID_IMPORT_RUNNING, CID_IMPORT_DONE, CID_IMPORT_FAILED };
 
 struct cid_import_status {
-	pthread_mutex_t lock;	     /* protects all below */
-	uint64_t number;	     /* of the import that began last */
-	enum cid_import_state state; /* of it, as all below */
+	pthread_mutex_t lock;	      /* protects all below */
+	uint64_t number;	      /* of the import that began last */
+	enum cid_import_state state;  /* of it, as all below */
 	uint64_t blocks, pairs, keys; /* applied */
 	char message[500];
 };

@@ -22,9 +22,9 @@ struct cid_job {
 	pthread_mutex_t lock; /* protects all below */
 	pthread_t thread;
 	bool running;
-	bool joinable; /* thread is to be joined */
+	bool joinable;	       /* thread is to be joined */
 	uint64_t done, failed; /* runs ended, and those of them with an error */
-	int code; /* of the last one */
+	int code;	       /* of the last one */
 };
 
 struct cid_job_state {

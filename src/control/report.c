@@ -90,8 +90,8 @@ int cid_show_metrics(struct cid_control *c, const struct cid_ctl_node *node, con
 	cid_text_printf(out, "cidstore_build_info{version=\"%s\"} 1\n", cidstore_version());
 	for (size_t i = 0; i < cid_figures_count; i++) {
 		const struct cid_figure *row = &cid_figures[i];
-		bool counter = row->kind == CID_FIGURE_COUNTER ||
-			       row->kind == CID_FIGURE_COUNTER_NS;
+		bool counter =
+			row->kind == CID_FIGURE_COUNTER || row->kind == CID_FIGURE_COUNTER_NS;
 		bool ns = row->kind == CID_FIGURE_GAUGE_NS || row->kind == CID_FIGURE_COUNTER_NS;
 		uint64_t v = cid_figure_value(row, &f);
 

@@ -112,8 +112,7 @@ static bool names(const struct cid_ctl_node *node, const char *path, const char 
 
 	if (!cid_tree_on_demand(node))
 		return strcmp(node->path, path) == 0;
-	return *last != '\0' && dir == strlen(node->path) - 1 &&
-	       memcmp(node->path, path, dir) == 0;
+	return *last != '\0' && dir == strlen(node->path) - 1 && memcmp(node->path, path, dir) == 0;
 }
 
 const struct cid_ctl_node *cid_tree_find(const struct cid_control *c, const char *path,

@@ -26,8 +26,8 @@ struct cid_ctl_node;
 typedef int cid_ctl_show(struct cid_control *c, const struct cid_ctl_node *node, const char *name,
 			 struct cid_text *out);
 /* Takes one whole value, n > 0. 0 or a negative errno, nothing changed then. */
-typedef int cid_ctl_store(struct cid_control *c, const struct cid_ctl_node *node,
-			  const char *value, size_t n);
+typedef int cid_ctl_store(struct cid_control *c, const struct cid_ctl_node *node, const char *value,
+			  size_t n);
 
 /* One open stream; calls as in control.h. Where read or write is missing the
  * stream has no such direction. */

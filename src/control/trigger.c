@@ -48,8 +48,7 @@ int cid_show_job(struct cid_control *c, const struct cid_ctl_node *node, const c
 	cid_text_row(out, "running", state.running);
 	cid_text_row(out, "done", state.done);
 	cid_text_row(out, "failed", state.failed);
-	cid_text_printf(out, "last %s\n",
-			state.done == 0 ? "none" : cidstore_strerror(state.code));
+	cid_text_printf(out, "last %s\n", state.done == 0 ? "none" : cidstore_strerror(state.code));
 	if (node->job == CID_JOB_COMPACT) {
 		cid_text_row(out, "runs", s.runs);
 		cid_text_row(out, "run_entries", s.run_entries);

@@ -8,9 +8,9 @@
  *
  * Metadata goes to one block at the start of the file, made large enough for
  * all of it, so that the dataset, aligned, comes last and ends the file; a
- * seal goes in between. The
- * result is verified, not hoped for: another version of HDF5 may place things
- * differently, and gets an error here rather than a store it cannot recover.
+ * seal goes in between. The result is verified, not hoped for: another version
+ * of HDF5 may place things differently, and gets an error here rather than a
+ * store it cannot recover.
  */
 #include "h5/image.h"
 

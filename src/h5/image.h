@@ -62,7 +62,7 @@ struct cid_h5_params {
 	uint64_t hash_seed;
 	uint64_t uuid_high, uuid_low;
 	uint32_t format_version;
-	uint32_t promotion_threshold; /* at creation; for checking: 0 is unknown */
+	uint32_t promotion_threshold; /* at creation; not checked */
 	uint32_t bucket_bytes;	      /* at creation */
 	uint32_t segment_number;      /* of segments */
 	const char *version_string;   /* of the library that made the store */

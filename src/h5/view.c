@@ -25,8 +25,10 @@ static void pattern_of(enum cid_h5_kind kind, char out[PATTERN_BYTES])
 	(void)snprintf(out, PATTERN_BYTES, "%s-%%b.h5", cid_h5_schemas[kind].name);
 }
 
-/* Version, identity and geometry: what a reader needs to know of a store. */
+/* Version, identity and geometry: what a reader needs to know of a store. The
+ * last may be changed later, and is what it was at the creation. */
 #define CONFIG_NUMBERS 7
+#define CONFIG_LASTING 6
 struct number {
 	const char *name;
 	uint64_t value;
@@ -39,8 +41,8 @@ static void config_numbers(const struct cid_h5_params *p, struct number out[CONF
 	out[2] = (struct number){ "hash_seed", p->hash_seed };
 	out[3] = (struct number){ "segment_bytes", p->segment_bytes };
 	out[4] = (struct number){ "log_bytes", p->log_bytes };
-	out[5] = (struct number){ "promotion_threshold", p->promotion_threshold };
-	out[6] = (struct number){ "bucket_bytes", p->bucket_bytes };
+	out[5] = (struct number){ "bucket_bytes", p->bucket_bytes };
+	out[6] = (struct number){ "promotion_threshold_initial", p->promotion_threshold };
 }
 
 void cid_h5_put_config(struct cid_h5_session *s, hid_t file, const struct cid_h5_params *p)
@@ -72,7 +74,7 @@ void cid_h5_check_config(struct cid_h5_session *s, hid_t file, const struct cid_
 	size_t i;
 
 	config_numbers(p, number);
-	for (i = 0; i < CONFIG_NUMBERS && !s->code; i++) {
+	for (i = 0; i < CONFIG_LASTING && !s->code; i++) {
 		hid_t attr =
 			cid_h5_keep(s, H5Aopen(group, number[i].name, H5P_DEFAULT), number[i].name);
 		hid_t space = cid_h5_keep(s, H5Aget_space(attr), number[i].name);
@@ -82,7 +84,7 @@ void cid_h5_check_config(struct cid_h5_session *s, hid_t file, const struct cid_
 			(void)cid_h5_fail(s, CIDSTORE_ECORRUPT,
 					  "attribute %s of /config is not a number",
 					  number[i].name);
-		else if (v != number[i].value && number[i].value)
+		else if (v != number[i].value)
 			(void)cid_h5_fail(s, CIDSTORE_ECORRUPT,
 					  "attribute %s of /config is %" PRIu64 ", not %" PRIu64,
 					  number[i].name, v, number[i].value);

@@ -13,8 +13,7 @@ void cid_h5_put_types(struct cid_h5_session *s, hid_t file);
 void cid_h5_put_view(struct cid_h5_session *s, hid_t file, enum cid_h5_kind kind,
 		     const struct cid_h5_params *p);
 
-/* The same, verified in a file that is there already. Numbers that are 0 in
- * `p` are not compared. */
+/* The same, verified in a file that is there already. */
 void cid_h5_check_config(struct cid_h5_session *s, hid_t file, const struct cid_h5_params *p);
 void cid_h5_check_view(struct cid_h5_session *s, hid_t file, enum cid_h5_kind kind);
 

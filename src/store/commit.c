@@ -296,6 +296,10 @@ static void adopt(struct cidstore *s, struct draft *d)
 	if (s->awaiting)
 		cid_mem_give(s, s->awaiting);
 	s->awaiting = NULL;
+	/* Recovery from an older root than this one would meet the note and know
+	 * that a newer root was lost to damage, not to a crash. */
+	cid_note_locked(s, CID_OP_CHECKPOINT, (struct cidstore_id){ 0, 0 },
+			(struct cidstore_id){ s->root.generation, s->root.log_first });
 	pthread_cond_broadcast(&s->room);
 	pthread_mutex_unlock(&s->write);
 }

@@ -119,7 +119,8 @@ static int join(struct cidstore *s, struct cid_part *a, struct cid_part *z, uint
 	s->nbuckets--;
 	s->c.merges++;
 	s->changed = true;
-	cid_write_note(s, CID_OP_MERGE, sum->prefix, depth, 0, depth + 1);
+	cid_write_note(s, CID_OP_MERGE, (struct cidstore_id){ sum->prefix, depth },
+		       (struct cidstore_id){ 0, depth + 1 });
 	return 0;
 }
 

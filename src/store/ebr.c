@@ -24,11 +24,22 @@ unsigned cid_ebr_enter(struct cid_ebr *e)
 
 		if (atomic_compare_exchange_strong(&e->slot[i].active, &none, now)) {
 			hint = i + 1;
+			__atomic_store_n(&e->slot[i].entered, e->slot[i].entered + 1,
+					 __ATOMIC_RELAXED);
 			return i;
 		}
 		if (++tries % CID_EBR_SLOTS == 0)
 			sched_yield();
 	}
+}
+
+uint64_t cid_ebr_entered(const struct cid_ebr *e)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < CID_EBR_SLOTS; i++)
+		n += __atomic_load_n(&e->slot[i].entered, __ATOMIC_RELAXED);
+	return n;
 }
 
 uint64_t cid_ebr_retire(struct cid_ebr *e)

@@ -21,6 +21,7 @@ struct cid_ebr {
 	_Atomic uint64_t epoch; /* starts at 1 */
 	struct {
 		_Alignas(64) _Atomic uint64_t active; /* 0: free */
+		uint64_t entered; /* times; the owner's */
 	} slot[CID_EBR_SLOTS];
 };
 
@@ -30,6 +31,8 @@ static inline void cid_ebr_leave(struct cid_ebr *e, unsigned slot)
 {
 	atomic_store_explicit(&e->slot[slot].active, 0, memory_order_release);
 }
+/* How often readers entered, about. */
+uint64_t cid_ebr_entered(const struct cid_ebr *e);
 /* Call after unlinking; what was unlinked may go when cid_ebr_passed(). */
 uint64_t cid_ebr_retire(struct cid_ebr *e);
 bool cid_ebr_passed(struct cid_ebr *e, uint64_t epoch);

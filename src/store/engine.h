@@ -40,7 +40,7 @@ struct cid_pin {
 };
 
 struct cid_counters {
-	_Atomic uint64_t inserts, deletes, mkkeys, rmkeys, txns, lookups;
+	_Atomic uint64_t inserts, deletes, mkkeys, rmkeys, txns;
 	_Atomic uint64_t checkpoints, checkpoint_ns, flushes, flush_ns, sweeps, bucket_merges;
 	_Atomic uint64_t splits, merges, promotions, demotions;
 	_Atomic uint64_t gc_records, gc_freed_bytes, stall_ns, errors;
@@ -100,6 +100,11 @@ struct cidstore {
 	struct cid_lists lists;
 	struct cid_builder builder;
 	struct cid_sweep sweep;
+	struct {
+		uint64_t generation; /* of the run being counted */
+		uint64_t at;
+		int64_t keys, values;
+	} count;
 	bool want_sweep;	   /* until all runs are merged (compact) */
 	struct cid_part *old_parts; /* retired handles */
 	uint8_t *dir_dirty;	   /* per directory page */
@@ -160,9 +165,12 @@ struct cid_op {
 /* Seals the active table if it holds anything and none is frozen. `write` is
  * held. True when there is a frozen one now. */
 bool cid_write_seal(struct cidstore *s);
-/* Appends a record that changes nothing but tells of something. */
-void cid_write_note(struct cidstore *s, enum cid_opcode op, uint64_t a, uint64_t b, uint64_t c,
-		    uint64_t d);
+/* Appends a record that changes nothing but tells of something, where there is
+ * room; with `write` held, and without. */
+void cid_note_locked(struct cidstore *s, enum cid_opcode op, struct cidstore_id key,
+		     struct cidstore_id value);
+void cid_write_note(struct cidstore *s, enum cid_opcode op, struct cidstore_id key,
+		    struct cidstore_id value);
 /* Applies one record's change to a table: live writing and replay alike. */
 bool cid_apply(struct cid_mem *m, const struct cid_op *op, uint64_t seed);
 
@@ -181,6 +189,8 @@ void cid_dir_replace(struct cidstore *s, struct cid_dir *d, struct cid_part *buc
 		     uint32_t local_depth);
 int cid_part_space_retire(struct cidstore *s, struct cid_part *p);
 int cid_bucket_merge_step(struct cidstore *s, bool *more); /* buddies.c */
+bool cid_count_due(struct cidstore *s);		   /* count.c */
+int cid_count_step(struct cidstore *s);
 int cid_collect(struct cidstore *s, bool *more);	   /* collect.c */
 int cid_collect_note(struct cidstore *s, struct cidstore_id key, const struct cid_list_ref *tree);
 int cid_collect_leaks(struct cidstore *s, uint64_t *freed_bytes);

@@ -102,18 +102,14 @@ static bool hidden(const struct cid_key *k)
 	return k->n && k->layer[k->n - 1].hides;
 }
 
-int cid_key_collect(struct cid_key *k, struct cid_tables *t, const struct cid_view *v)
+int cid_key_collect_below(struct cid_key *k, struct cid_tables *t, const struct cid_view *v,
+			  uint32_t nruns)
 {
 	struct cid_part *b = cid_dir_get(v->dir, k->hash);
 	struct cid_found f[2];
 	int n = 0, rc;
 
-	rc = push_mem(k, v->active);
-	if (rc == 0 && !hidden(k))
-		rc = push_mem(k, v->frozen);
-	if (rc || hidden(k))
-		return rc;
-	if (v->nruns) {
+	if (nruns) {
 		struct cid_part_index *x;
 		uint64_t newest;
 
@@ -123,7 +119,7 @@ int cid_key_collect(struct cid_key *k, struct cid_tables *t, const struct cid_vi
 				goto fail;
 		}
 		newest = __atomic_load_n(&b->newest_run, __ATOMIC_RELAXED);
-		for (uint32_t i = v->nruns; i-- > 0;) {
+		for (uint32_t i = nruns; i-- > 0;) {
 			struct cid_part *r = v->run[i];
 
 			rc = cid_part_index(t->parts, r, &x);
@@ -149,6 +145,15 @@ fail:
 	if (rc == CIDSTORE_ECORRUPT)
 		t->corrupt++;
 	return rc;
+}
+
+int cid_key_collect(struct cid_key *k, struct cid_tables *t, const struct cid_view *v)
+{
+	int rc = push_mem(k, v->active);
+
+	if (rc == 0 && !hidden(k))
+		rc = push_mem(k, v->frozen);
+	return rc || hidden(k) ? rc : cid_key_collect_below(k, t, v, v->nruns);
 }
 
 bool cid_key_exists(const struct cid_key *k)

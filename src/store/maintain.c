@@ -94,6 +94,19 @@ static int sweep_some(struct cidstore *s)
 	return rc;
 }
 
+/* A run that cannot be read blocks what would read all of it. */
+static int count_some(struct cidstore *s)
+{
+	int rc = cid_count_step(s);
+
+	if (rc == CIDSTORE_ECORRUPT) {
+		s->sweep_blocked = true;
+		s->c.errors++;
+		rc = 0;
+	}
+	return rc;
+}
+
 int cid_maintain_step(struct cidstore *s, bool *more)
 {
 	struct cid_view *v = cid_view_now(s);
@@ -132,6 +145,8 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 	}
 	if (s->changed)
 		return cid_commit(s);
+	if (rest && cid_count_due(s))
+		return count_some(s);
 	if (rest && s->leaks_due) {
 		uint64_t freed;
 
@@ -347,8 +362,6 @@ int cidstore_checkpoint(struct cidstore *s)
 	if (rc == CIDSTORE_ENOSPC)
 		atomic_store(&s->nospace, 1);
 	pthread_mutex_unlock(&s->maint);
-	if (rc == 0)
-		cid_write_note(s, CID_OP_CHECKPOINT, 0, 0, s->root.generation, s->root.log_first);
 	return rc;
 }
 

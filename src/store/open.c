@@ -10,6 +10,7 @@
  * that no later recovery can take them for real. Recovering twice finds the
  * same.
  */
+#include <config.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -326,6 +326,15 @@ bool cid_space_punch(struct cid_space *s, uint64_t budget)
 			i++;
 		}
 		s->punch_at[k] = s->p[k].top;
+		if (!s->tail_done[k]) {
+			uint64_t pages = 1ull << s->pool[k].shift >> 12;
+
+			s->tail_done[k] = true;
+			for (uint64_t t = s->p[k].top; t < s->p[k].pages; t = (t / pages + 1) * pages)
+				cid_pool_punch(&s->pool[k], t * CID_PAGE,
+					       (pages - t % pages) * CID_PAGE);
+			return true;
+		}
 		while (s->p[k].top > 1 && !get(s->p[k].used, s->p[k].top - 1))
 			s->p[k].top--;
 	}

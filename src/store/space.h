@@ -59,6 +59,7 @@ struct cid_space {
 	bool in_step;
 	uint64_t epoch; /* of the commit to come */
 	uint64_t punch_at[CID_POOLS]; /* where punching goes on */
+	bool tail_done[CID_POOLS];    /* what a crash left behind the top was punched */
 };
 
 int cid_space_init(struct cid_space *s, struct cid_pool pool[CID_POOLS], struct cid_ebr *ebr);

@@ -77,7 +77,7 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 	o.mkkeys = s->c.mkkeys;
 	o.rmkeys = s->c.rmkeys;
 	o.txns = s->c.txns;
-	o.lookups = s->c.lookups;
+	o.lookups = cid_ebr_entered(&s->ebr);
 	o.syncs = s->wal.syncs;
 	o.sync_ns = s->wal.sync_ns;
 	o.sync_max_ns = s->wal.sync_max_ns;

@@ -387,7 +387,9 @@ static int sweep_bucket(struct cidstore *s, struct step *st, const struct cid_vi
 	if (st->nchild > 1) {
 		s->c.splits += st->nchild - 1;
 		s->nbuckets += st->nchild - 1;
-		cid_write_note(s, CID_OP_SPLIT, st->old->prefix, st->depth, 0, st->child_depth);
+		cid_write_note(s, CID_OP_SPLIT,
+			       (struct cidstore_id){ st->old->prefix, st->depth },
+			       (struct cidstore_id){ 0, st->child_depth });
 	}
 	return 0;
 }

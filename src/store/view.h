@@ -77,6 +77,9 @@ void cid_key_init(struct cid_key *k, struct cidstore_id key, uint64_t hash);
 void cid_key_fini(struct cid_key *k);
 /* Adds the layer of entries found in a part, older than all before. */
 int cid_key_push(struct cid_key *k, const struct cid_found *f, int n);
+/* The layers below the first `nruns` runs' newest: those runs and the bucket. */
+int cid_key_collect_below(struct cid_key *k, struct cid_tables *t, const struct cid_view *v,
+			  uint32_t nruns);
 /* Gathers all layers of a view. */
 int cid_key_collect(struct cid_key *k, struct cid_tables *t, const struct cid_view *v);
 

@@ -141,16 +141,21 @@ static void note_durable(struct cidstore *s)
 	}
 }
 
-void cid_write_note(struct cidstore *s, enum cid_opcode op, uint64_t a, uint64_t b, uint64_t c,
-		    uint64_t d)
+void cid_note_locked(struct cidstore *s, enum cid_opcode op, struct cidstore_id key,
+		     struct cidstore_id value)
 {
-	pthread_mutex_lock(&s->write);
 	if (cid_wal_room(&s->wal) > NOTES / 2) {
 		cid_wal_stamp(&s->wal);
-		(void)cid_wal_put(&s->wal, op, (struct cidstore_id){ a, b },
-				  (struct cidstore_id){ c, d });
+		(void)cid_wal_put(&s->wal, op, key, value);
 		cid_wal_publish(&s->wal);
 	}
+}
+
+void cid_write_note(struct cidstore *s, enum cid_opcode op, struct cidstore_id key,
+		    struct cidstore_id value)
+{
+	pthread_mutex_lock(&s->write);
+	cid_note_locked(s, op, key, value);
 	pthread_mutex_unlock(&s->write);
 }
 

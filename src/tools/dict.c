@@ -211,21 +211,19 @@ static int index_from(struct cid_dict *d, size_t at)
 	return 0;
 }
 
-/* Appends what the file holds from `from` on to `known`. */
-static int read_from(struct cid_dict *d, int fd, off_t from)
+/* Appends the rest of the file to `known`. */
+static int read_rest(struct cid_dict *d, int fd)
 {
 	ssize_t got;
 
 	do {
 		if (reserve(&d->known, 256 << 10) != 0)
 			return -ENOMEM;
-		got = pread(fd, d->known.p + d->known.n, d->known.cap - d->known.n, from);
+		got = read(fd, d->known.p + d->known.n, d->known.cap - d->known.n);
 		if (got < 0 && errno != EINTR)
 			return -errno;
-		if (got > 0) {
+		if (got > 0)
 			d->known.n += (size_t)got;
-			from += got;
-		}
 	} while (got != 0);
 	return 0;
 }
@@ -255,14 +253,14 @@ void cid_dict_free(struct cid_dict *d)
 static int failed(struct cidstore_error *err, const char *what, const char *path, int rc)
 {
 	return cid_err_set(err, cid_err_from_errno(rc), "%s dictionary %s: %s", what, path,
-			   strerror(-rc));
+			   rc == -EINVAL ? "not a regular file" : strerror(-rc));
 }
 
 int cid_dict_load(struct cid_dict *d, const char *path, struct cidstore_error *err)
 {
 	size_t at = d->known.n;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int rc = fd < 0 ? -errno : read_from(d, fd, 0);
+	int rc = fd < 0 ? -errno : read_rest(d, fd);
 
 	if (fd >= 0)
 		close(fd);
@@ -371,9 +369,13 @@ static int append(struct cid_dict *d, int fd)
 	struct stat st;
 	int rc;
 
-	if (flock(fd, LOCK_EX) != 0)
+	if (fstat(fd, &st) != 0)
 		return -errno;
-	rc = read_from(d, fd, (off_t)before);
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if (flock(fd, LOCK_EX) != 0 || lseek(fd, (off_t)before, SEEK_SET) < 0)
+		return -errno;
+	rc = read_rest(d, fd);
 	if (rc != 0 || fstat(fd, &st) != 0)
 		return rc != 0 ? rc : -errno;
 	if (index_from(d, before) != 0)

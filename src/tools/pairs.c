@@ -69,7 +69,7 @@ static enum cid_pairs_format guess(const char *p, size_t n)
 	if (n > LINE_MAX_BYTES)
 		n = LINE_MAX_BYTES;
 	for (size_t i = 0; i < n; i++)
-		if (((unsigned char)p[i] < 0x20 && strchr("\t\r\n", p[i]) == NULL) || p[i] == 0x7f)
+		if (((unsigned char)p[i] < 0x20 && memchr("\t\r\n", p[i], 3) == NULL) || p[i] == 0x7f)
 			return CID_PAIRS_BIN;
 	while (n > 0 && (end = memchr(p, '\n', n)) != NULL && (*p == '#' || *p == '\n')) {
 		n -= (size_t)(end + 1 - p);

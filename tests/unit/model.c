@@ -167,6 +167,27 @@ static void check(void)
 	open_store();
 }
 
+/* At rest the statistics are exact. */
+static void check_counts(void)
+{
+	struct cidstore_stats st;
+	uint64_t keys = 0, values = 0;
+
+	for (unsigned k = 0; k < KEYS; k++) {
+		keys += exists[k];
+		values += count(k);
+	}
+	cidstore_stats(s, &st);
+	if (st.keys != keys || st.values != values || st.uncertain) {
+		printf("Bail out! step %llu: %llu keys %llu values (%llu uncertain), "
+		       "expected %llu %llu\n", (unsigned long long)step_no,
+		       (unsigned long long)st.keys, (unsigned long long)st.values,
+		       (unsigned long long)st.uncertain, (unsigned long long)keys,
+		       (unsigned long long)values);
+		exit(1);
+	}
+}
+
 static void one_step(void)
 {
 	unsigned k = (unsigned)(rnd() % KEYS), v = (unsigned)(rnd() % VALUES), what;
@@ -258,6 +279,7 @@ static void one_step(void)
 		expect("compact", cidstore_compact(s), 0);
 	} else if (what < 988) {
 		expect("gc", cidstore_gc(s), 0);
+		check_counts();
 	} else if (what < 990) {
 		check();
 	} else if (what < 993) {
