@@ -108,6 +108,7 @@ class Store:
         name = os.fsencode(os.path.join(path, "main.h5"))
         self.file = h5py.File(h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, access))
         self.types = {n: t.dtype for n, t in self.file["types"].items()}
+        self.views = {}
         self.root = self.newest_root()
         self.seed = int(self.root["hash_seed"])
         if self.seed != int(self.file["config"].attrs["hash_seed"]):
@@ -132,14 +133,22 @@ class Store:
         return best
 
     def read(self, pool, pos, size):
-        """Bytes of a pool. Its view may have grown since: it is opened anew."""
-        view = self.file[pool]
-        item = view.dtype.itemsize
-        data = view[pos // item:(pos + size + item - 1) // item].tobytes()
-        data = data[pos % item:pos % item + size]
+        """Bytes of a pool. A view that is too short may have grown since."""
+        data = self.take(pool, pos, size)
+        if len(data) != size:
+            self.views.pop(pool, None)
+            data = self.take(pool, pos, size)
         if len(data) != size:
             raise Changed("/%s ends before %d" % (pool, pos + size))
         return data
+
+    def take(self, pool, pos, size):
+        if pool not in self.views:
+            self.views[pool] = self.file[pool]
+        view = self.views[pool]
+        item = view.dtype.itemsize
+        data = view[pos // item:(pos + size + item - 1) // item].tobytes()
+        return data[pos % item:pos % item + size]
 
     def checked(self, pool, pos, size, want, seed=0):
         data = self.read(pool, pos, size)
@@ -183,9 +192,12 @@ class Store:
             self.types["footer"])[0]
         if footer["pos"] != pos or footer["entries"] != slot["entries"]:
             raise Changed("footer at %d" % (end - 256))
-        return footer, self.entries(pos, int(slot["entries"]), seed)
+        # The packed lists of a part lie in one extent: read at once.
+        at, size = int(footer["packed_pos"]), int(footer["packed_bytes"])
+        packed = at, self.read("values", at, size) if at else b""
+        return footer, self.entries(pos, int(slot["entries"]), seed, packed)
 
-    def entries(self, pos, count, seed):
+    def entries(self, pos, count, seed, packed):
         data = self.read("buckets", pos, count * 64)
         for at in range(0, count * 64, 64):
             raw = data[at:at + 64]
@@ -196,9 +208,9 @@ class Store:
             want = sum_of(raw[:48], seed + pos + at + state * 0x9E3779B97F4A7C15)
             if want[0] != low or (want[1] ^ high) & MASK >> 8:
                 raise Changed("checksum of the entry at %d" % (pos + at))
-            yield (kh, kl), state, self.values(state, ((a, b), (c, d)))
+            yield (kh, kl), state, self.values(state, ((a, b), (c, d)), packed)
 
-    def values(self, state, slot):
+    def values(self, state, slot, packed):
         if state in INLINE:
             return list(slot[:INLINE[state]])
         if state not in LISTS and state not in TREES:
@@ -206,7 +218,11 @@ class Store:
         (pos, low), (sum_high, sum_low) = slot
         count, want = low & (1 << 48) - 1, {"low": sum_low, "high": sum_high}
         if state in LISTS:
-            return ids(self.checked("values", pos, count * 16, want))
+            start, lists = packed
+            data = lists[pos - start:pos - start + count * 16] if pos >= start else b""
+            if len(data) != count * 16 or sum_of(data) != (sum_low, sum_high):
+                raise Changed("packed list at %d" % pos)
+            return ids(data)
         level, children = low >> 60, low >> 48 & 0xFFF
         found = self.block(pos, level, children if level else count, want)
         if len(found) != count:

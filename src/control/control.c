@@ -9,8 +9,10 @@
 #include <sys/stat.h>
 #include "control/tree.h"
 
-/* Open at once; each takes up to some megabytes. */
-#define FILES_MAX 1024u
+/* Open at once: all files, and the streams among them, which take up to some
+ * megabytes each. */
+#define FILES_MAX   1024u
+#define STREAMS_MAX 128u
 /* No setting or trigger takes more. */
 #define VALUE_MAX 4096u
 
@@ -120,6 +122,26 @@ static bool wants_stream(const struct cid_ctl_file *f)
 	       ((f->writes && stream->write != NULL) || (f->reads && stream->read != NULL));
 }
 
+static bool enter(_Atomic uint64_t *open, uint64_t most)
+{
+	if (atomic_fetch_add(open, 1) < most)
+		return true;
+	atomic_fetch_sub(open, 1);
+	return false;
+}
+
+static int open_stream(struct cid_ctl_file *f)
+{
+	int rc;
+
+	if (!enter(&f->c->streams, STREAMS_MAX))
+		return -ENFILE;
+	rc = f->node->stream->open(f->c, &f->stream);
+	if (rc != 0)
+		atomic_fetch_sub(&f->c->streams, 1);
+	return rc;
+}
+
 static int prepare(struct cid_ctl_file *f, const char *name)
 {
 	int rc = 0;
@@ -130,7 +152,7 @@ static int prepare(struct cid_ctl_file *f, const char *name)
 			rc = -ENOMEM;
 	}
 	if (rc == 0 && wants_stream(f))
-		rc = f->node->stream->open(f->c, &f->stream);
+		rc = open_stream(f);
 	return rc;
 }
 
@@ -145,10 +167,8 @@ int cid_control_open(struct cid_control *c, const char *path, int flags,
 
 	if (rc != 0)
 		return rc;
-	if (atomic_fetch_add(&c->total.open_files, 1) >= FILES_MAX) {
-		atomic_fetch_sub(&c->total.open_files, 1);
+	if (!enter(&c->total.open_files, FILES_MAX))
 		return -ENFILE;
-	}
 	f = calloc(1, sizeof(*f));
 	if (f != NULL) {
 		*f = (struct cid_ctl_file){ c, node, reads, writes, .stream = NULL };
@@ -221,8 +241,10 @@ void cid_control_release(struct cid_ctl_file *f)
 {
 	if (f == NULL)
 		return;
-	if (f->stream != NULL)
+	if (f->stream != NULL) {
 		f->node->stream->release(f->stream);
+		atomic_fetch_sub(&f->c->streams, 1);
+	}
 	cid_text_fini(&f->text);
 	atomic_fetch_sub(&f->c->total.open_files, 1);
 	free(f);

@@ -35,6 +35,7 @@ struct cid_ctl_caller {
 };
 
 int cid_control_new(struct cidstore *s, uid_t owner, struct cid_control **out);
+/* Waits for what compact and gc started in the background. */
 void cid_control_free(struct cid_control *c);
 
 /* -ENOENT where there is no such node. */
@@ -47,13 +48,17 @@ int cid_control_child(struct cid_control *c, const char *path, size_t index,
 		      const char **name, struct cid_ctl_stat *out);
 
 /* `flags` are those of open(2): the access mode and O_NONBLOCK count. A file
- * that shows text takes its snapshot here. */
+ * that shows text takes its snapshot here. -ENOENT; -EISDIR; -EACCES where the
+ * mode has no such direction; -EPERM where the caller is neither uid 0 nor the
+ * owner; -EROFS; -ENFILE beyond 1024 open files or 128 open streams. */
 int cid_control_open(struct cid_control *c, const char *path, int flags,
 		     const struct cid_ctl_caller *who,
 		     struct cid_ctl_file **out);
 /* Bytes read, 0 at the end, or a negative errno. For streams `off` is ignored. */
 ssize_t cid_control_read(struct cid_ctl_file *f, void *buf, size_t n, off_t off);
-/* Bytes taken (all of them) or a negative errno. */
+/* Bytes taken or a negative errno. All bytes are taken, except by the lookup
+ * streams, whose queue is bounded: they take what there is room for, -EAGAIN
+ * where there is none. What a failure leaves behind is said with each stream. */
 ssize_t cid_control_write(struct cid_ctl_file *f, const void *buf, size_t n,
 			  off_t off);
 /* A descriptor was closed: -EINVAL while a torn tail waits (kept), else 0. */

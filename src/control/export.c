@@ -29,7 +29,7 @@ struct block {
 	uint8_t bytes[CID_FRAME_BLOCK_MAX];
 };
 
-struct export {
+struct exporter {
 	struct cid_control *c;
 	struct cidstore_snapshot *snapshot;
 	struct cid_frame_encoder encoder;
@@ -55,13 +55,13 @@ static_assert(CID_FRAME_HEADER <= CID_FRAME_END_BYTES, "edge holds the header to
 
 static int export_open(struct cid_control *c, void **out)
 {
-	struct export *x = malloc(sizeof(*x));
+	struct exporter *x = malloc(sizeof(*x));
 	struct cidstore_stats s;
 	int rc;
 
 	if (x == NULL)
 		return -ENOMEM;
-	memset(x, 0, offsetof(struct export, key));
+	memset(x, 0, offsetof(struct exporter, key));
 	x->left = 0;
 	x->value_at = x->value_n = 0;
 	x->out_n = 0;
@@ -79,7 +79,7 @@ static int export_open(struct cid_control *c, void **out)
 	return 0;
 }
 
-static void seal(struct export *x, enum cid_frame_kind kind, struct block *b)
+static void seal(struct exporter *x, enum cid_frame_kind kind, struct block *b)
 {
 	struct cid_ctl_totals *t = &x->c->total;
 
@@ -90,7 +90,7 @@ static void seal(struct export *x, enum cid_frame_kind kind, struct block *b)
 }
 
 /* Moves values of the key under way into the block of pairs. 1, or an errno. */
-static int add_values(struct export *x)
+static int add_values(struct exporter *x)
 {
 	struct cidstore_id key = x->key[x->key_at - 1].id;
 	uint8_t *to = x->pairs.bytes + CID_FRAME_LEAD + x->pairs.count * CID_WIRE_PAIR;
@@ -119,7 +119,7 @@ static int add_values(struct export *x)
 }
 
 /* Turns to the next key: 1, 0 at the end, or an errno. */
-static int next_key(struct export *x)
+static int next_key(struct exporter *x)
 {
 	const struct cidstore_item *k;
 
@@ -144,7 +144,7 @@ static int next_key(struct export *x)
 }
 
 /* Collects items until a block is full, or all are there. */
-static int fill(struct export *x)
+static int fill(struct exporter *x)
 {
 	int rc;
 
@@ -170,7 +170,7 @@ static int fill(struct export *x)
 }
 
 /* Gets more bytes to be read, or reaches AT_EOF. */
-static int advance(struct export *x)
+static int advance(struct exporter *x)
 {
 	switch (x->phase) {
 	case AT_HEADER:
@@ -201,7 +201,7 @@ static int advance(struct export *x)
 
 static ssize_t export_read(void *stream, void *buf, size_t n)
 {
-	struct export *x = stream;
+	struct exporter *x = stream;
 	uint8_t *to = buf;
 	size_t done = 0, part;
 
@@ -223,7 +223,7 @@ static ssize_t export_read(void *stream, void *buf, size_t n)
 
 static void export_release(void *stream)
 {
-	struct export *x = stream;
+	struct exporter *x = stream;
 
 	if (x->snapshot != NULL)
 		cidstore_snapshot_close(x->snapshot);

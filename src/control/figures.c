@@ -51,7 +51,7 @@ const struct cid_figure cid_figures[] = {
 	{ S(gc_records), COUNTER, "gc_records_total", "Deletion records collected." },
 	{ S(gc_pending), GAUGE, "gc_pending_records", "Deletion records to collect." },
 	{ S(gc_freed_bytes), COUNTER, "gc_freed_bytes_total", "Space given back." },
-	{ S(corrected_bits), COUNTER, "corrected_bits_total", "Flipped bits corrected." },
+	{ S(corrected_bits), COUNTER, "corrected_flips_total", "Flipped bits corrected." },
 	{ S(corrupt_units), COUNTER, "corrupt_units_total",
 	  "Units met with damage that cannot be corrected." },
 	{ S(errors), COUNTER, "errors_total", "Calls that failed by the store's fault." },

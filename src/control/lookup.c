@@ -130,8 +130,8 @@ static ssize_t lookup_write(void *stream, const void *buf, size_t n)
 
 	if (room == 0)
 		return -EAGAIN;
-	if (n > room - l->parts)
-		n = room - l->parts;
+	if (n > room)
+		n = room;
 	left = n;
 	if (l->parts > 0) {
 		rest = CID_WIRE_ID - l->parts;

@@ -71,6 +71,7 @@ struct cid_control {
 	struct cid_ctl_node *node; /* the rows of the table, then one per setting */
 	size_t nodes;
 	struct cid_ctl_totals total;
+	_Atomic uint64_t streams; /* open now */
 	struct cid_job job[CID_JOBS];
 	struct cid_import_status import;
 };

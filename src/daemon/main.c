@@ -82,16 +82,25 @@ static int resolve(struct daemon *d, struct cidstore_error *err)
 
 /* ---- the store ---- */
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static int open_store(struct daemon *d, struct cidstore_error *err)
 {
 	const struct timespec pause = { 0, POLL_MS * 1000000L };
 	unsigned flags = d->opt.fs.readonly ? CIDSTORE_RDONLY : 0;
+	int64_t begun = now_ms(), waited;
 	char where[PATH_MAX];
-	int waited = 0, rc;
+	int rc;
 
 	if (d->opt.create && !d->opt.fs.readonly)
 		flags |= CIDSTORE_CREATE;
-	for (;; waited += POLL_MS) {
+	for (;;) {
 		bool mounted;
 
 		if (cid_mountpoint_prepare(d->mountpoint, err))
@@ -99,6 +108,7 @@ static int open_store(struct daemon *d, struct cidstore_error *err)
 		rc = cidstore_open(d->store_path, flags, &d->store, err);
 		if (rc != CIDSTORE_EBUSY)
 			return rc;
+		waited = now_ms() - begun;
 		mounted = cid_mountpoint_of_store(d->store_path, where, sizeof(where));
 		if (mounted && waited >= WAIT_MOUNTED_MS)
 			return cid_err_set(err, rc, "%s is already mounted on %s", d->store_path,

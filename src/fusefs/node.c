@@ -431,9 +431,14 @@ uint64_t cid_nodes_move(struct cid_nodes *t, const struct cid_node *from,
 	return i == NIL ? 0 : (uint64_t)i + FIRST_NODE;
 }
 
+size_t cid_nodes_count(struct cid_nodes *t)
+{
+	return atomic_load_explicit(&t->count, memory_order_relaxed);
+}
+
 size_t cid_nodes_excess(struct cid_nodes *t)
 {
-	size_t n = atomic_load_explicit(&t->count, memory_order_relaxed);
+	size_t n = cid_nodes_count(t);
 
 	return n > t->soft ? n - t->soft : 0;
 }

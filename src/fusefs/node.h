@@ -68,6 +68,7 @@ void cid_nodes_remove(struct cid_nodes *t, const struct cid_node *id);
 uint64_t cid_nodes_move(struct cid_nodes *t, const struct cid_node *from,
 			const struct cid_node *to);
 
+size_t cid_nodes_count(struct cid_nodes *t);
 /* How many nodes there are above the soft limit. */
 size_t cid_nodes_excess(struct cid_nodes *t);
 /* The ids of the nodes looked up longest ago; they count as new afterwards. */

@@ -126,8 +126,8 @@ static const struct cid_h5_field deletion_fields[] = {
 	{ "key_high", 0, 8, 1, NULL, "key, first half" },
 	{ "key_low", 8, 8, 1, NULL, "key, second half" },
 	{ "value_group", 16, 8, 1, NULL,
-	  "position in the values pool of the root block that was orphaned, its level in the low "
-	  "bits" },
+	  "the root block that was orphaned: page in the values pool << 16 | (children - 1) << 4 | "
+	  "level" },
 	{ "deleted_ns", 24, 8, 1, NULL, "Unix time" },
 	{ 0 },
 };
@@ -188,7 +188,8 @@ static const struct cid_h5_field list_ref_fields[] = {
 	  "values in the list (48 bits); above them references in the root block (12) and its "
 	  "level "
 	  "(4)" },
-	{ "checksum", 16, 16, 1, sum_parts, "XXH3-128 of the list, of a tree of its root block" },
+	{ "checksum", 16, 16, 1, id_parts,
+	  "XXH3-128 of the list, of a tree of its root block; its high half first" },
 	{ 0 },
 };
 

@@ -51,6 +51,7 @@ struct cid_io {
 	uint64_t (*realtime)(void *self);  /* Unix ns */
 	uint64_t (*monotonic)(void *self); /* ns */
 	void (*random)(void *self, void *buf, size_t n);
+	void (*pause)(void *self, uint64_t ns);
 	void (*before)(void *self, const void *p, size_t n);
 	void (*after)(void *self, const void *p, size_t n);
 };
@@ -60,5 +61,7 @@ extern const struct cid_io cid_io_posix;
 /* All n bytes or an error; -EIO where the file ends early. */
 int cid_io_read_full(const struct cid_io *io, int fd, void *buf, size_t n, uint64_t off);
 int cid_io_write_full(const struct cid_io *io, int fd, const void *buf, size_t n, uint64_t off);
+/* Locks a file, waiting up to `patience` ns for a holder who is about to end. */
+int cid_io_lock_wait(const struct cid_io *io, int fd, bool exclusive, uint64_t patience);
 
 #endif

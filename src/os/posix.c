@@ -211,6 +211,14 @@ static void px_random(void *self, void *buf, size_t n)
 	}
 }
 
+static void px_pause(void *self, uint64_t ns)
+{
+	struct timespec t = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+
+	(void)self;
+	(void)nanosleep(&t, NULL);
+}
+
 const struct cid_io cid_io_posix = {
 	.open = px_open,
 	.close = px_close,
@@ -235,4 +243,5 @@ const struct cid_io cid_io_posix = {
 	.realtime = px_realtime,
 	.monotonic = px_monotonic,
 	.random = px_random,
+	.pause = px_pause,
 };

@@ -176,7 +176,7 @@ int cid_store_check_io(const struct cid_io *io, const char *path, unsigned flags
 		lockfd = io->open(io->self, dirfd, "LOCK", O_RDONLY | O_NOFOLLOW, 0);
 		(void)io->close(io->self, dirfd);
 	}
-	if (lockfd >= 0 && io->lock(io->self, lockfd, true) != 0) {
+	if (lockfd >= 0 && cid_io_lock_wait(io, lockfd, true, CID_LOCK_PATIENCE_NS) != 0) {
 		(void)io->close(io->self, lockfd);
 		return cid_err_set(err, CIDSTORE_EBUSY,
 				   "%s: the store is mounted; unmount it first", path);

@@ -32,7 +32,12 @@ enum cid_config {
 	CID_CFG_COUNT
 };
 
-enum { CID_MEMS = 3 };
+/* One active, one frozen, one awaiting its commit, one that readers leave. */
+enum { CID_MEMS = 4 };
+
+/* An unmount returns before the daemon has closed the store: whoever comes
+ * next waits this long for it. */
+#define CID_LOCK_PATIENCE_NS 3000000000ull
 
 struct cid_pin {
 	uint64_t epoch;
@@ -116,7 +121,9 @@ struct cidstore {
 	struct cid_mem *awaiting;  /* flushed, but not committed */
 	bool leaks_due;		   /* the deletion log missed something */
 	bool merge_spans;	   /* the root has no room for another log span */
-	_Atomic uint64_t nospace;  /* the last flush met a full disk */
+	_Atomic uint64_t nospace;  /* the disk is full, or nearly: only deletions go on */
+	_Atomic uint64_t run_bytes; /* extents of all runs */
+	uint64_t space_credit;	   /* operations until the next look; with write */
 	_Atomic int broken;	   /* a commit's sync failed: read-only for ever */
 	uint64_t last_commit;	   /* monotonic ns */
 	uint64_t last_write_lsn;   /* seen by the idle detector */
@@ -124,6 +131,8 @@ struct cidstore {
 	_Atomic int64_t run_keys, run_values; /* sums over the runs' slots */
 	_Atomic uint64_t base_keys, base_values;
 	_Atomic uint64_t nbuckets;
+	_Atomic uint64_t epoch;	   /* root.generation, for reports */
+	_Atomic uint64_t gc_pending;
 	uint64_t buddy_at;	   /* where looking for small buckets goes on; UINT64_MAX: done */
 
 	struct cid_verify_state verify; /* protected by wake_lock */
@@ -147,6 +156,7 @@ int cid_view_publish(struct cidstore *s, struct cid_mem *active, struct cid_mem 
 void cid_part_retire(struct cidstore *s, struct cid_part *p);
 /* Frees retired views and parts whose readers are gone. */
 void cid_retired_free(struct cidstore *s, bool all);
+/* NULL where readers are still inside all that are not in use. */
 struct cid_mem *cid_mem_take(struct cidstore *s);
 void cid_mem_give(struct cidstore *s, struct cid_mem *m);
 static inline struct cid_view *cid_view_now(struct cidstore *s)
@@ -162,8 +172,8 @@ struct cid_op {
 	struct cidstore_id key, value;
 	struct cid_mem_effect effect;
 };
-/* Seals the active table if it holds anything and none is frozen. `write` is
- * held. True when there is a frozen one now. */
+/* Seals the active table if it holds anything, none is frozen and another is
+ * free. `write` is held. True when there is a frozen one now. */
 bool cid_write_seal(struct cidstore *s);
 /* Appends a record that changes nothing but tells of something, where there is
  * room; with `write` held, and without. */

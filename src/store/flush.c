@@ -129,7 +129,6 @@ int cid_flush(struct cidstore *s)
 		return CIDSTORE_ENOMEM;
 	cid_space_begin(&s->space);
 	rc = build_run(s, m, &run);
-	cid_space_end(&s->space, rc == 0);
 	if (rc == 0) {
 		s->root.next_generation++;
 		s->root.next_run++;
@@ -140,13 +139,16 @@ int cid_flush(struct cidstore *s)
 		rc = cid_view_publish(s, v->active, NULL, v->dir, list,
 				      v->nruns + (run->slot.pos != 0));
 		pthread_mutex_unlock(&s->publish);
+	}
+	cid_space_end(&s->space, rc == 0);
+	if (rc == 0) {
 		s->run_keys += (int64_t)run->slot.keys;
 		s->run_values += (int64_t)run->slot.values;
-		if (run->slot.pos == 0)
-			cid_part_free(run);
 		s->changed = true;
 		s->awaiting = m;
 	}
+	if (run && (rc || run->slot.pos == 0))
+		cid_part_free(run);
 	free(list);
 	if (rc == 0)
 		rc = cid_commit(s);

@@ -68,6 +68,15 @@ static bool sweep_due(struct cidstore *s, const struct cid_view *v, bool rest)
 	return l0 >= SWEEP_LOGS * log && l0 >= base / SWEEP_SHARE;
 }
 
+static void measure_runs(struct cidstore *s, const struct cid_view *v)
+{
+	uint64_t pages = 0;
+
+	for (uint32_t i = 0; i < v->nruns; i++)
+		pages += v->run[i]->slot.pages;
+	atomic_store(&s->run_bytes, pages * CID_PAGE);
+}
+
 static void reclaim(struct cidstore *s)
 {
 	uint64_t grace = atomic_load(&s->nospace) || s->manual ?
@@ -119,6 +128,7 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 		return CIDSTORE_EFAILED;
 	}
 	reclaim(s);
+	measure_runs(s, v);
 	if (v->frozen || s->awaiting)
 		return cid_flush(s);
 	if (s->changed && (t - s->last_commit >= COMMIT_MS * MS ||
@@ -154,11 +164,12 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 	}
 	if ((rest || atomic_load(&s->nospace)) && cid_space_punch(&s->space, PUNCH_PAGES))
 		return 0;
-	if (rest && t - s->last_commit >= cid_cfg(s, CID_CFG_CHECKPOINT_INTERVAL_MS) * MS) {
+	if (((rest && t - s->last_commit >= cid_cfg(s, CID_CFG_CHECKPOINT_INTERVAL_MS) * MS) ||
+	     atomic_load(&s->nospace)) && atomic_load(&v->active->visible)) {
 		bool sealed;
 
 		pthread_mutex_lock(&s->write);
-		sealed = cid_view_now(s)->active->count && cid_write_seal(s);
+		sealed = cid_write_seal(s);
 		pthread_mutex_unlock(&s->write);
 		if (sealed)
 			return 0;
@@ -180,16 +191,10 @@ void cid_maintain_wake(struct cidstore *s)
 /* Waits for `ms`, or until woken (the work thread) or told to stop. */
 static bool nap(struct cidstore *s, uint64_t ms, bool work)
 {
-	struct timespec t;
+	uint64_t end = now(s) + ms * MS;
+	struct timespec t = { (time_t)(end / 1000000000), (long)(end % 1000000000) };
 	bool stop;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += (time_t)(ms / 1000);
-	t.tv_nsec += (long)(ms % 1000 * MS);
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_nsec -= 1000000000;
-		t.tv_sec++;
-	}
 	pthread_mutex_lock(&s->wake_lock);
 	while (!s->stop && !(work && s->wake) &&
 	       pthread_cond_timedwait(&s->work, &s->wake_lock, &t) != ETIMEDOUT)
@@ -328,24 +333,28 @@ int cidstore_step(struct cidstore *s, int *more)
 	return rc;
 }
 
-/* Flushes what is frozen, then what is active. maint is held. */
+/* Flushes all that the tables held when it was called. maint is held. */
 static int checkpoint(struct cidstore *s)
 {
-	bool sealed;
-	int rc = 0;
+	uint64_t upto = atomic_load(&s->wal.appended);
+	int rc = cid_flush(s);
 
-	for (int i = 0; i < 2 && rc == 0; i++) {
-		rc = cid_flush(s);
-		if (rc)
-			break;
+	while (rc == 0) {
+		struct cid_view *v;
+		bool done, sealed;
+
 		pthread_mutex_lock(&s->write);
-		sealed = cid_view_now(s)->active->count && cid_write_seal(s);
+		v = cid_view_now(s);
+		done = !v->frozen && (v->active->count == 0 || v->active->first_lsn > upto);
+		sealed = !done && cid_write_seal(s);
 		pthread_mutex_unlock(&s->write);
-		if (!sealed)
+		if (done)
 			break;
+		if (sealed)
+			rc = cid_flush(s);
+		else if (s->io->pause)
+			s->io->pause(s->io->self, MS); /* until a reader leaves */
 	}
-	if (rc == 0)
-		rc = cid_flush(s);
 	if (rc == 0 && s->changed)
 		rc = cid_commit(s);
 	return rc;

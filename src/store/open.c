@@ -44,10 +44,10 @@ static struct cidstore *new_store(const struct cid_io *io, const char *path, uns
 	pthread_mutex_init(&s->maint, NULL);
 	pthread_mutex_init(&s->wake_lock, NULL);
 	pthread_mutex_init(&s->pin_lock, NULL);
-	pthread_cond_init(&s->room, NULL);
 	pthread_cond_init(&s->idle, NULL);
 	pthread_condattr_init(&mono);
 	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->room, &mono);
 	pthread_cond_init(&s->work, &mono);
 	pthread_condattr_destroy(&mono);
 	cid_config_defaults(s);
@@ -120,7 +120,7 @@ static int take_lock(struct cidstore *s, struct cidstore_error *err)
 
 	if (rc)
 		return rc;
-	rc = s->io->lock(s->io->self, s->lockfd, true);
+	rc = cid_io_lock_wait(s->io, s->lockfd, true, CID_LOCK_PATIENCE_NS);
 	if (rc == -EWOULDBLOCK)
 		return cid_err_set(err, CIDSTORE_EBUSY,
 				   "another process writes this store; unmount it there first");
@@ -236,6 +236,8 @@ static int load_view(struct cidstore *s, struct cid_mem *active)
 	s->dir_pages = dir->depth > 6 ? 1ull << (dir->depth - 6) : 1;
 	s->dir_dirty = calloc(s->dir_pages, 1);
 	s->nbuckets = buckets;
+	atomic_store(&s->epoch, s->root.generation);
+	atomic_store(&s->gc_pending, s->root.deletion_head - s->root.deletion_tail);
 	s->base_keys = s->root.keys;
 	s->base_values = s->root.values;
 	for (; run[nruns]; nruns++) {
@@ -243,6 +245,11 @@ static int load_view(struct cidstore *s, struct cid_mem *active)
 		s->run_values += (int64_t)run[nruns]->slot.values;
 	}
 	rc = s->dir_dirty ? cid_view_publish(s, active, NULL, dir, run, nruns) : CIDSTORE_ENOMEM;
+	if (rc) {
+		for (uint32_t i = 0; i < nruns; i++)
+			cid_part_free(run[i]);
+		cid_dir_free_all(dir);
+	}
 	free(run);
 	return rc;
 }

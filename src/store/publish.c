@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* publish.c - replacing what readers see, and freeing what they saw */
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,20 +77,16 @@ void cid_retired_free(struct cidstore *s, bool all)
 
 struct cid_mem *cid_mem_take(struct cidstore *s)
 {
-	for (;;) {
-		for (int i = 0; i < CID_MEMS; i++) {
-			if (s->mem_retired[i] == UINT64_MAX)
-				continue;
-			if (s->mem_retired[i] && !cid_ebr_passed(&s->ebr, s->mem_retired[i]))
-				continue;
-			cid_mem_reset(&s->mem[i]);
-			s->mem_retired[i] = UINT64_MAX;
-			return &s->mem[i];
-		}
-		/* A third table exists so that this happens only while a reader
-		 * that saw the last one is still inside. */
-		sched_yield();
+	for (int i = 0; i < CID_MEMS; i++) {
+		if (s->mem_retired[i] == UINT64_MAX)
+			continue;
+		if (s->mem_retired[i] && !cid_ebr_passed(&s->ebr, s->mem_retired[i]))
+			continue;
+		cid_mem_reset(&s->mem[i]);
+		s->mem_retired[i] = UINT64_MAX;
+		return &s->mem[i];
 	}
+	return NULL;
 }
 
 void cid_mem_give(struct cidstore *s, struct cid_mem *m)

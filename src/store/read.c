@@ -143,9 +143,8 @@ void cidstore_seek(uint64_t hash, struct cidstore_pos *out)
 
 int cid_store_key_info(struct cidstore *s, struct cidstore_id key, struct cid_key_info *out)
 {
-	static const char *const pending = "pending";
 	struct reading r;
-	struct cid_key_info i = { .state = pending };
+	struct cid_key_info i = { 0 };
 	int rc = begin(s, &r, key);
 
 	if (rc == 0)
@@ -156,11 +155,14 @@ int cid_store_key_info(struct cidstore *s, struct cidstore_id key, struct cid_ke
 
 		i.bucket = cid_dir_index(d, cid_dir_get(d, r.k.hash)->prefix);
 		i.pending = r.k.n > 1 || l->mem || !l->hides;
-		if (!l->mem && l->hides && l->has_add) {
-			const struct cid_state_info *st = &cid_state_table[l->add.state];
-
-			i.state = st->name;
-		}
+		if (!i.pending)
+			i.state = cid_state_table[l->add.state].name;
+		else
+			/* What it will be when its changes are merged. */
+			i.state = i.count == 0 ? "empty" :
+				  i.count <= 2 ? "inline" :
+				  i.count < cid_cfg(s, CID_CFG_PROMOTION_THRESHOLD) ? "packed" :
+										      "extents";
 		i.disk_bytes = CID_ENTRY_BYTES + (i.count > 2 ? i.count * 16 : 0);
 		*out = i;
 	}

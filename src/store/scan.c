@@ -11,7 +11,12 @@
 
 #include "store/engine.h"
 
-enum { MEM_KEYS = 4096 };
+enum {
+	MEM_KEYS = 4096,
+	BUDGET_EVERY = 8,   /* items between two looks at the clock */
+	BUDGET_NS = 2000000 /* a call ends after this, with what it has: what it
+			     * reads from cannot be reused before it ends */
+};
 
 /* Candidates of one source, in order. */
 struct source {
@@ -175,11 +180,17 @@ static int open_scan(struct scan *sc, const struct cidstore_pos *pos)
 	return rc;
 }
 
+static uint64_t clock_of(const struct cid_tables *t)
+{
+	return t->parts->io->monotonic(t->parts->io->self);
+}
+
 int cid_scan_keys(struct cid_tables *t, const struct cid_view *v, struct cidstore_pos *pos,
 		  struct cidstore_item *out, size_t cap, size_t *n)
 {
 	struct scan sc = { .t = t, .v = v };
 	struct cidstore_pos at = *pos;
+	uint64_t deadline = clock_of(t) + BUDGET_NS;
 	size_t got = 0;
 	int rc = open_scan(&sc, pos);
 
@@ -187,6 +198,9 @@ int cid_scan_keys(struct cid_tables *t, const struct cid_view *v, struct cidstor
 		struct source *min = NULL;
 		bool alone = true;
 		struct cidstore_item it = { .count = 0 };
+
+		if (got && got % BUDGET_EVERY == 0 && clock_of(t) > deadline)
+			break;
 
 		for (unsigned i = 0; i < sc.n; i++) {
 			struct source *s = &sc.src[i];

@@ -25,26 +25,25 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 	struct cidstore_stats o;
 	int64_t keys, values;
 	unsigned slot = cid_ebr_enter(&s->ebr);
-	struct cid_view *v = cid_view_now(s);
-	const struct cid_mem *mem[2] = { v->active, v->frozen };
+	const struct cid_mem *mem[2];
+	struct cid_view *v;
 
 	memset(&o, 0, sizeof(o));
 	keys = (int64_t)atomic_load(&s->base_keys) + atomic_load(&s->run_keys);
 	values = (int64_t)atomic_load(&s->base_values) + atomic_load(&s->run_values);
+	/* The tables' sums are the writers'. */
+	pthread_mutex_lock(&s->write);
+	v = cid_view_now(s);
+	mem[0] = v->active;
+	mem[1] = v->frozen;
 	for (int i = 0; i < 2; i++)
 		if (mem[i]) {
-			uint32_t n = atomic_load(&mem[i]->visible);
-
 			keys += mem[i]->net_keys;
-			values += mem[i]->net_values;
-			if (mem[i]->unknown) {
-				uint32_t u = mem[i]->unknown < n ? mem[i]->unknown : n;
-
-				values += u;
-				o.uncertain += u;
-			}
+			values += mem[i]->net_values + mem[i]->unknown;
+			o.uncertain += mem[i]->unknown;
 			o.memory_bytes += table_memory(mem[i]);
 		}
+	pthread_mutex_unlock(&s->write);
 	for (uint32_t i = 0; i < v->nruns; i++) {
 		const struct cid_part *p = v->run[i];
 
@@ -67,10 +66,10 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 	o.values = at_least_zero(values);
 	o.last_seq = cidstore_last_seq(s);
 	o.durable_seq = cidstore_durable_seq(s);
-	o.epoch = __atomic_load_n(&s->root.generation, __ATOMIC_RELAXED);
-	o.created_ns = s->root.created_ns;
+	o.epoch = atomic_load(&s->epoch);
+	o.created_ns = s->params.created_ns;
 	o.buckets = atomic_load(&s->nbuckets);
-	o.log_records = s->root.log_records;
+	o.log_records = s->wal.records;
 	o.log_used = o.last_seq + 1 - atomic_load(&s->wal.first);
 	o.inserts = s->c.inserts;
 	o.deletes = s->c.deletes;
@@ -92,8 +91,7 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 	o.promotions = s->c.promotions;
 	o.demotions = s->c.demotions;
 	o.gc_records = s->c.gc_records;
-	o.gc_pending = __atomic_load_n(&s->root.deletion_head, __ATOMIC_RELAXED) -
-		       __atomic_load_n(&s->root.deletion_tail, __ATOMIC_RELAXED);
+	o.gc_pending = atomic_load(&s->gc_pending);
 	o.gc_freed_bytes = s->c.gc_freed_bytes;
 	o.corrected_bits = s->t.corrected;
 	o.corrupt_units = s->t.corrupt;
@@ -103,7 +101,9 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 	(void)s->io->space(s->io->self, s->dirfd, &o.free_bytes);
 	o.stall_ns = s->c.stall_ns;
 	o.errors = s->c.errors;
+	pthread_mutex_lock(&s->wake_lock);
 	o.maintaining = s->busy;
+	pthread_mutex_unlock(&s->wake_lock);
 	o.failed = atomic_load(&s->broken) || atomic_load(&s->wal.failed);
 	*out = o;
 }

@@ -12,7 +12,14 @@
 
 #include "store/engine.h"
 
-enum { CHUNK = 1024, NOTES = 64 };
+enum {
+	CHUNK = 1024,
+	NOTES = 64,
+	SPACE_EVERY = 8192,	   /* operations between two looks at the file system */
+	SPACE_PER_OP = 160,	   /* bytes of run and bucket an operation may cost */
+	SPACE_RESERVE = 8 << 20,
+	ROOM_NS = 2000000,
+};
 
 bool cid_apply(struct cid_mem *m, const struct cid_op *op, uint64_t seed)
 {
@@ -53,11 +60,13 @@ bool cid_write_seal(struct cidstore *s)
 		if (m->count) {
 			struct cid_mem *next = cid_mem_take(s);
 
-			m->end_lsn = s->wal.next;
-			next->first_lsn = s->wal.next;
-			if (cid_view_publish(s, next, m, v->dir, v->run, v->nruns) == 0)
+			if (next) {
+				m->end_lsn = s->wal.next;
+				next->first_lsn = s->wal.next;
+			}
+			if (next && cid_view_publish(s, next, m, v->dir, v->run, v->nruns) == 0)
 				sealed = true;
-			else
+			else if (next)
 				s->mem_retired[next - s->mem] = 0;
 		}
 	}
@@ -74,6 +83,41 @@ static int refusal(struct cidstore *s)
 	return 0;
 }
 
+/*
+ * Is there room on the file system for all that follows from n more
+ * operations? They become a run, and the runs become buckets while they are
+ * still there themselves; so what the runs hold must be free once more, and a
+ * reserve besides, from which deletions and merges can always work. Asks the
+ * file system once in SPACE_EVERY operations.
+ */
+static bool space_for(struct cidstore *s, const struct cid_view *v, uint64_t n)
+{
+	uint64_t pending, need, free_bytes;
+
+	if (s->space_credit >= n) {
+		s->space_credit -= n;
+		return true;
+	}
+	pending = v->active->count + (v->frozen ? v->frozen->count : 0) + n + SPACE_EVERY;
+	need = SPACE_RESERVE + pending * SPACE_PER_OP + atomic_load(&s->run_bytes);
+	if (s->io->space(s->io->self, s->dirfd, &free_bytes) == 0 && free_bytes < need) {
+		atomic_store(&s->nospace, 1);
+		cid_maintain_wake(s);
+		return false;
+	}
+	s->space_credit = SPACE_EVERY;
+	return true;
+}
+
+/* A flush tells when it made room; a reader that leaves a table does not. */
+static void wait_for_room(struct cidstore *s)
+{
+	uint64_t end = s->io->monotonic(s->io->self) + ROOM_NS;
+	struct timespec t = { (time_t)(end / 1000000000), (long)(end % 1000000000) };
+
+	(void)pthread_cond_timedwait(&s->room, &s->write, &t);
+}
+
 /* Waits until n records and n operations fit. `write` is held. */
 static int make_room(struct cidstore *s, uint64_t n, bool frees)
 {
@@ -87,7 +131,7 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 		rc = refusal(s);
 		if (rc)
 			break;
-		if (atomic_load(&s->nospace) && !frees) {
+		if (!frees && (atomic_load(&s->nospace) || !space_for(s, cid_view_now(s), n))) {
 			rc = CIDSTORE_ENOSPC;
 			break;
 		}
@@ -111,9 +155,9 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 		}
 		if (!t0)
 			t0 = s->io->monotonic(s->io->self);
-		(void)sealed;
-		cid_maintain_wake(s);
-		pthread_cond_wait(&s->room, &s->write);
+		if (sealed)
+			cid_maintain_wake(s);
+		wait_for_room(s);
 	}
 	if (t0)
 		s->c.stall_ns += s->io->monotonic(s->io->self) - t0;

@@ -138,8 +138,11 @@ static void print_text_end(const struct check *c, const char *path, const struct
 		       cid_report_bytes((double)r->bytes, b[0]), seconds,
 		       cid_report_bytes((double)r->bytes / (seconds > 1e-3 ? seconds : 1e-3), b[1]),
 		       r->leaked_bytes);
-	printf("%s: %s, %" PRIu64 " keys, %" PRIu64 " values", path, verdict(status), r->keys,
-	       r->values);
+	/* What waits in the log and the runs is verified but not counted. */
+	printf("%s: %s, %" PRIu64 " keys and %" PRIu64 " values in buckets", path, verdict(status),
+	       r->keys, r->values);
+	if (r->runs > 0)
+		printf(", %" PRIu64 " runs to be merged", r->runs);
 	if (r->errors > 0)
 		printf(", %" PRIu64 " errors, %" PRIu64 " corrected", r->errors, r->corrected);
 	putchar('\n');

@@ -154,6 +154,7 @@ pair() {
 	cid_mount
 	pair
 	expect 1 getxattr "$MNT/$K" user.cidstore.values
+	echo 1 > "$CTL/compact"
 	expect inline getxattr "$MNT/$K" user.cidstore.state
 	run call getxattr "$MNT/$K" user.cidstore.bucket
 	assert_output --regexp '^[0-9]+$'

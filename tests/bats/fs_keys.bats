@@ -79,7 +79,7 @@ expect() {
 	assert_failure
 	touch "$MNT/$K/$V"
 	assert_file_exist "$MNT/$K/$V"
-	cd "$MNT"
+	cd "$TMP"
 }
 
 @test "a working directory that was removed has no links and no names" {
@@ -90,7 +90,7 @@ expect() {
 	assert_output 0
 	run ls -A .
 	assert_output ""
-	cd "$MNT"
+	cd "$TMP"
 }
 
 @test "rm -r takes a key with many values" {

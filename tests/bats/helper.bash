@@ -80,8 +80,7 @@ cid_daemon() { # MOUNTPOINT
 	local dir arg
 
 	for dir in /proc/[0-9]*; do
-		[ "$(readlink "$dir/exe" 2> /dev/null)" = "$(realpath "$top_builddir/cidstore")" ] ||
-			continue
+		[ "$dir/exe" -ef "$top_builddir/cidstore" ] || continue
 		while IFS= read -r -d '' arg; do
 			if [ "$arg" = "$1" ]; then
 				echo "${dir#/proc/}"
@@ -91,9 +90,19 @@ cid_daemon() { # MOUNTPOINT
 	done
 }
 
-# Returns when the process is gone.
+# Returns when the process has ended, reaped by its parent or not.
 cid_gone() { # PID
-	timeout "$DEADLINE" tail --pid="$1" -s 0.02 -f /dev/null
+	python3 - "$1" "$DEADLINE" << 'END'
+import os, select, sys
+
+try:
+    fd = os.pidfd_open(int(sys.argv[1]))
+except ProcessLookupError:
+    sys.exit(0)
+poll = select.poll()
+poll.register(fd, select.POLLIN)
+sys.exit(0 if poll.poll(int(sys.argv[2]) * 1000) else 1)
+END
 }
 
 cid_is_mounted() { # MOUNTPOINT
@@ -128,6 +137,7 @@ cid_kill() {
 cid_teardown() {
 	local mnt pid
 
+	cd / # a working directory would keep a mount busy
 	awk -v t="$BATS_TEST_TMPDIR/" 'index($2, t) == 1 { print $2 }' /proc/self/mounts |
 		sort -r | while IFS= read -r mnt; do
 		pid=$(cid_daemon "$mnt")

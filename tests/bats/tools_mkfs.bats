@@ -98,9 +98,10 @@ setup() {
 @test "fsck.cidstore: figures as text and as JSON" {
 	mkfs.cidstore -q s
 	cidctl put s "$(cid_id 1)" "$(cid_id 2)" "$(cid_id 3)" "$(cid_id 4)"
+	cidctl compact s
 	run fsck.cidstore s
 	assert_success
-	assert_line "s: clean, 1 keys, 3 values"
+	assert_line "s: clean, 1 keys and 3 values in buckets"
 	run fsck.cidstore -q s
 	assert_success
 	refute_output

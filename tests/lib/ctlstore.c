@@ -196,8 +196,7 @@ uint8_t *drain(struct cid_ctl_file *file, size_t most, uint64_t *random, size_t 
 
 		if (bytes == NULL)
 			tap_bail("out of memory");
-		got = cid_control_read(file, bytes + at, 1 + random_below(random, most),
-				       (off_t)at);
+		got = cid_control_read(file, bytes + at, 1 + random_below(random, most), (off_t)at);
 		*error = got < 0 ? (int)got : 0;
 		if (got <= 0)
 			break;

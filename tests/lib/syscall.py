@@ -45,6 +45,12 @@ def renameat2(old, new, how):
                            ctypes.c_uint(flags(how, RENAME))))
 
 
+def mmap(fd):
+    libc.mmap.restype = ctypes.c_void_p
+    checked(-1 if libc.mmap(None, ctypes.c_size_t(4096), 1, 1, fd, ctypes.c_long(0))
+            == ctypes.c_void_p(-1).value else 0)
+
+
 def fallocate(fd):
     checked(libc.fallocate(fd, 0, ctypes.c_long(0), ctypes.c_long(4096)))
 
@@ -89,8 +95,7 @@ CALLS = {
         b, "O_WRONLY", lambda o: os.copy_file_range(i, o, 100))),
     "sendfile": lambda a, b: opened(a, "O_RDONLY", lambda i: opened(
         b, "O_WRONLY", lambda o: os.sendfile(o, i, 0, 100))),
-    "mmap": lambda p: opened(p, "O_RDONLY", lambda fd: __import__("mmap").mmap(
-        fd, 4096, prot=1) and None),
+    "mmap": lambda p: opened(p, "O_RDONLY", mmap),
     "poll": lambda p: opened(p, "O_RDONLY", poll),
     "statvfs": lambda p: os.statvfs(p).f_namemax,
     "tmpfile": lambda p: opened(p, "O_TMPFILE|O_RDWR", lambda fd: None),
@@ -108,7 +113,8 @@ def main():
     try:
         result = CALLS[sys.argv[1]](*sys.argv[2:])
     except OSError as e:
-        print(errno.errorcode[e.errno])
+        # Two names of one number; Linux says the second.
+        print(errno.errorcode[e.errno].replace("ENOTSUP", "EOPNOTSUPP"))
         return
     print(result if isinstance(result, (int, str)) else 0)
 

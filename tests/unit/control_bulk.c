@@ -141,8 +141,8 @@ static struct cidstore_op some_op(uint64_t *random)
 static void make_batches(uint64_t *random, struct text *t, struct fixture *model, size_t *good,
 			 size_t *bad)
 {
-	static const char *const nonsense[] = { "insert\n", "commit \n", "delete 12\n", "x\n", " \n",
-						"COMMIT\n" };
+	static const char *const nonsense[] = { "insert\n", "commit \n", "delete 12\n",
+						"x\n",	    " \n",	 "COMMIT\n" };
 	struct cidstore_op op[LIMIT + 3];
 	char line[256];
 
@@ -226,12 +226,24 @@ static int write_text(struct cid_ctl_file *file, const char *text)
 static void batch_syntax(void)
 {
 	static const char *const bad[] = {
-		"insert " K1 "\n",	   "insert " K1 " " V1 " \n",  "insert  " K1 " " V1 "\n",
-		"insert " K1 "  " V1 "\n", "insert " K1 "\t" V1 "\n",  "insert " K1 " " V1 "\r\n",
-		"mkkey " K1 " " V1 "\n",   "mkkey\n",		       "delete\n",
-		"delete " K1 " \n",	   "Insert " K1 " " V1 "\n",   "rm " K1 "\n",
-		"insert " K1 "0 " V1 "\n", "mkkey " K1 "0\n",	       "#\n",
-		"mkkey 9A0364b9e99bb480dd25e1f0284c8555\n", "commits\n", "commit\r\n",
+		"insert " K1 "\n",
+		"insert " K1 " " V1 " \n",
+		"insert  " K1 " " V1 "\n",
+		"insert " K1 "  " V1 "\n",
+		"insert " K1 "\t" V1 "\n",
+		"insert " K1 " " V1 "\r\n",
+		"mkkey " K1 " " V1 "\n",
+		"mkkey\n",
+		"delete\n",
+		"delete " K1 " \n",
+		"Insert " K1 " " V1 "\n",
+		"rm " K1 "\n",
+		"insert " K1 "0 " V1 "\n",
+		"mkkey " K1 "0\n",
+		"#\n",
+		"mkkey 9A0364b9e99bb480dd25e1f0284c8555\n",
+		"commits\n",
+		"commit\r\n",
 	};
 	const struct cidstore_id k1 = { 0, 0 }, k2 = { UINT64_MAX, UINT64_MAX };
 	struct cid_ctl_file *file;
@@ -295,7 +307,8 @@ static void batch_limit(void)
 	tap_int(write_text(file, "mkkey"), -EFBIG, "and what follows");
 	tap_int(cid_control_flush(file), -EFBIG, "and a close");
 	tap_int(write_text(file, "\ncommit\n"), -EFBIG, "up to its commit");
-	tap_ok(cidstore_count(f.store, zero, &count) == CIDSTORE_ENOENT, "nothing of it is applied");
+	tap_ok(cidstore_count(f.store, zero, &count) == CIDSTORE_ENOENT,
+	       "nothing of it is applied");
 	tap_int((int)cid_control_write(file, t.p, t.n, 0), (int)t.n, "one that fits");
 	tap_int(write_text(file, "commit\n"), 0, "is committed");
 	tap_ok(cidstore_count(f.store, zero, &count) == 0, "and applied");

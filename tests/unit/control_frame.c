@@ -76,8 +76,9 @@ static int decode(const uint8_t *p, size_t n, size_t most, uint64_t *random, uin
 		left = part;
 		n -= part;
 		while ((rc = cid_frame_decode(d, &p, &left, &b, NULL)) > 0) {
-			size_t size = b.kind == CID_FRAME_END ? 0 :
-				      b.count * (b.kind == CID_FRAME_PAIRS ? 32u : 16u);
+			size_t size = b.kind == CID_FRAME_END
+					      ? 0
+					      : b.count * (b.kind == CID_FRAME_PAIRS ? 32u : 16u);
 
 			memcpy(payload + *payload_n, b.payload, size);
 			*payload_n += size;
@@ -282,7 +283,8 @@ static void copies(struct fixture *f, const struct content *want)
 		       "and tells so");
 		tap_int(cid_control_write(file, "x", 1, 0), -EINVAL, "nothing may follow");
 		cid_control_release(file);
-		tap_ok(get_row(&to, "stats", "import_errors") == 1 && status_is(&to, "after the end"),
+		tap_ok(get_row(&to, "stats", "import_errors") == 1 &&
+			       status_is(&to, "after the end"),
 		       "which is told as well");
 		free(bytes);
 		fixture_fini(&to);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * disk.h - a file system in memory that knows what a power cut may leave of it
+ *
+ * A disk holds one directory of files. Each file's current content is one flat
+ * mapping, so that what the engine maps stays where it is and shows later
+ * writes. Beside it stand, for every 512-byte sector written since the last
+ * sync of the file, the content that sync made durable (the base) and all
+ * contents the sector had since (its versions, each with the number of the
+ * write that made it). Sizes have versions too. Changes of the directory are
+ * a list of operations since the last sync of the directory.
+ *
+ * A sync of a file empties its list of sectors; a sync of the directory the
+ * list of operations. What a power cut leaves is made by crash.h.
+ *
+ * Disks form a chain: a child holds a crash image of its parent. To make the
+ * next image cheap, a child knows the pages in which it may differ from its
+ * parent's current content, whichever of the two wrote them.
+ */
+#ifndef SIM_DISK_H
+#define SIM_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "os/io.h"
+#include "sim/random.h"
+
+#define DISK_PATH "/store"
+
+enum {
+	DISK_SECTOR = 512,
+	DISK_PAGE = 4096,
+	DISK_FILES = 240,	   /* ever made in one history */
+	DISK_FILE_BYTES = 20 << 20,
+	DISK_FILE_PAGES = DISK_FILE_BYTES / DISK_PAGE,
+	DISK_NAMES = 64,
+	DISK_NAME_BYTES = 32,
+	DISK_FDS = 128,
+	DISK_DIRECTORY = -1,
+};
+
+struct disk_version {
+	uint64_t seq;
+	uint32_t next; /* index + 1, 0: none */
+	uint32_t blob;
+};
+
+struct disk_sector {
+	uint32_t number;
+	uint32_t base; /* blob */
+	uint32_t first, last; /* versions, index + 1 */
+	uint32_t versions;
+};
+
+struct disk_size {
+	uint64_t seq, size;
+};
+
+struct disk_file {
+	uint8_t *mem;	/* DISK_FILE_BYTES */
+	uint32_t *at;	/* per sector: index + 1 into sector, 0: clean */
+	bool used;
+	uint64_t size, base_size;
+	struct disk_size *sizes;
+	size_t nsizes, cap_sizes;
+	struct disk_sector *sector;
+	size_t nsector, cap_sector;
+	struct disk_version *version;
+	size_t nversion, cap_version;
+	uint8_t (*blob)[DISK_SECTOR]; /* blob 0 is all zero */
+	size_t nblob, cap_blob;
+	uint64_t blocks[DISK_FILE_PAGES / 64]; /* pages that take space */
+	/* pages that may differ from the parent's */
+	uint64_t differs[DISK_FILE_PAGES / 64];
+	uint32_t *diff;
+	size_t ndiff, cap_diff;
+};
+
+struct disk_name {
+	char name[DISK_NAME_BYTES];
+	int file;
+};
+
+enum disk_change_kind { DISK_CREATE, DISK_RENAME, DISK_UNLINK };
+
+struct disk_change {
+	uint64_t seq;
+	enum disk_change_kind kind;
+	int file;
+	char from[DISK_NAME_BYTES], to[DISK_NAME_BYTES];
+};
+
+enum disk_event {
+	DISK_RECORD,  /* a log record was stored into a mapping */
+	DISK_WRITE,
+	DISK_SYNC,    /* a sync is about to happen */
+	DISK_SYNCED,
+	DISK_SYNCING_DIR,
+	DISK_SYNCED_DIR,
+	DISK_SIZE,
+	DISK_PUNCH,
+	DISK_NAMED,   /* create, rename, unlink */
+	DISK_EVENTS
+};
+
+struct disk {
+	struct cid_io io;
+	struct disk_file file[DISK_FILES];
+	int files;
+	bool made; /* the directory exists */
+	struct disk_name name[DISK_NAMES], durable[DISK_NAMES];
+	int names, durables;
+	struct disk_change *change; /* since the last sync of the directory */
+	size_t nchange, cap_change;
+	struct disk_fd {
+		bool used;
+		int file;
+		int lock; /* 0, 1 shared, 2 exclusive */
+	} fd[DISK_FDS];
+	uint64_t seq;	/* of the last write of any kind */
+	uint64_t clock; /* ns */
+	struct rng random;
+	uint64_t pages, capacity; /* in use, at most; 0: no limit */
+	/* After a power cut: nothing is changed any more, calls fail. */
+	bool dead;
+	bool short_writes;
+	uint8_t saved[DISK_SECTOR]; /* what a store into a mapping replaces */
+	struct disk *parent, *child;
+	/* Told after (sync: before and after) each change. `record` first. */
+	void (*event)(void *arg, struct disk *d, enum disk_event e, int file);
+	void (*record)(void *arg, const uint8_t *rec);
+	void *arg;
+	uint64_t events;  /* since the disk was made */
+	uint64_t trace;	  /* hash of all that was done to it */
+	uint64_t writes;  /* changes of content or directory that were not the same again */
+};
+
+/* parent NULL: the first of a chain. */
+struct disk *disk_new(struct disk *parent);
+void disk_free(struct disk *d);
+/* Empty again, as are all below it. */
+void disk_reset(struct disk *d, uint64_t seed);
+/* Closes all descriptors and drops all locks, as the end of a process does. */
+void disk_release(struct disk *d);
+/* Takes the content of `from`, a child of d that is at rest: all of it durable. */
+void disk_adopt(struct disk *d, struct disk *from);
+
+/* ---- for the table of calls ---- */
+
+int disk_find(const struct disk *d, const char *name);
+int disk_create(struct disk *d, const char *name); /* the file's number, or -errno */
+int disk_rename(struct disk *d, const char *from, const char *to);
+int disk_unlink(struct disk *d, const char *name);
+/* Stores bytes (NULL: zeros) and keeps what they replace. */
+void disk_write(struct disk *d, int file, uint64_t off, const void *buf, size_t n);
+void disk_resize(struct disk *d, int file, uint64_t size);
+/* Stores into a mapping: before() and after() of the table. */
+void disk_before(struct disk *d, const void *p, size_t n);
+void disk_after(struct disk *d, const void *p, size_t n);
+void disk_sync(struct disk *d, int file);
+void disk_sync_names(struct disk *d);
+void disk_tell(struct disk *d, enum disk_event e, int file);
+/* How many of the pages of a range take no space yet. */
+uint64_t disk_holes(const struct disk *d, int file, uint64_t off, uint64_t n);
+void disk_give_back(struct disk *d, int file, uint64_t off, uint64_t n);
+
+/* ---- for making images ---- */
+
+/* Sets content without keeping what it replaces. */
+void disk_put(struct disk *d, int file, uint64_t off, const void *buf, size_t n);
+/* Tells the child that it may differ in this page. */
+void disk_mark_child(struct disk *d, int file, uint64_t page);
+
+/* disk_io.c */
+void disk_table(struct disk *d);
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * work.c - random operations, with the answers the model expects
+ *
+ * Phases lean towards growing, mixing, shrinking and resting, so that splits
+ * and joins, promotions and demotions, full logs and long sweeps all come up.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "sim/world.h"
+#include "wal/record.h"
+
+enum { MS = 1000000 };
+
+void work_record(void *arg, const uint8_t *rec)
+{
+	struct world *w = arg;
+	struct cid_record r;
+
+	if (!cid_record_unpack(rec, &r))
+		world_fail(w, "a record that does not verify");
+	switch (r.opcode) {
+	case CID_OP_BEGIN:
+		w->in_group = true;
+		break;
+	case CID_OP_COMMIT:
+		if (!w->grouped || w->done)
+			world_fail(w, "a transaction nobody asked for");
+		ledger_apply(&w->own, w->todo, w->todos, r.lsn);
+		w->done = w->todos;
+		w->in_group = false;
+		figures.units++;
+		break;
+	case CID_OP_INSERT:
+	case CID_OP_DELETE:
+	case CID_OP_MKKEY:
+	case CID_OP_RMKEY:
+		if (w->in_group)
+			break;
+		if (w->grouped || w->done == w->todos)
+			world_fail(w, "a record nobody asked for");
+		ledger_apply(&w->own, &w->todo[w->done++], 1, r.lsn);
+		figures.units++;
+		break;
+	default:
+		break;
+	}
+}
+
+static void plan(struct world *w, enum cidstore_verb verb, unsigned k, unsigned v)
+{
+	if (w->todos < WORLD_TODO)
+		w->todo[w->todos++] = (struct todo){ verb, (uint16_t)k, (uint16_t)v };
+}
+
+static void begin(struct world *w, bool grouped)
+{
+	w->todos = w->done = 0;
+	w->grouped = grouped;
+	w->in_group = false;
+}
+
+/* An operation returned: were its records written, and its answer right? */
+static void finish(struct world *w, const char *what, int got, int want)
+{
+	struct ledger *l = w->ledger;
+	uint64_t durable;
+
+	if (w->disk->dead)
+		return;
+	if (got == CIDSTORE_ENOSPC && w->disk->capacity) {
+		w->todos = w->done;
+		want = got;
+	}
+	if (got != want)
+		world_fail(w, "%s: %s, expected %s", what, cidstore_strerror(got),
+			   cidstore_strerror(want));
+	if (got == 0 && w->done != w->todos)
+		world_fail(w, "%s: acknowledged without a record", what);
+	if (got != 0 && got != CIDSTORE_ENOSPC && w->done)
+		world_fail(w, "%s: failed and yet recorded", what);
+	w->todos = w->done = 0;
+	l->acked = ledger_end(l);
+	durable = ledger_find(l, cidstore_durable_seq(w->s));
+	if (durable > l->floor)
+		l->floor = durable;
+	ledger_trim(l);
+}
+
+static unsigned some_key(struct rng *r)
+{
+	switch (rng_below(r, 4)) {
+	case 0:
+		return (unsigned)rng_below(r, MODEL_WIDE);
+	case 1:
+		return (unsigned)rng_below(r, MODEL_MIDDLE);
+	}
+	return (unsigned)rng_below(r, MODEL_KEYS);
+}
+
+static unsigned some_value(struct rng *r, unsigned k)
+{
+	unsigned n = model_width(k);
+
+	return (unsigned)(rng_one_in(r, 3) ? rng_below(r, n) : rng_below(r, n < 6 ? n : 6));
+}
+
+static uint64_t some_size(struct rng *r)
+{
+	switch (rng_below(r, 16)) {
+	case 0:
+		return rng_below(r, WORLD_TODO - 1) + 1;
+	case 1:
+	case 2:
+	case 3:
+		return rng_below(r, 200) + 1;
+	}
+	return rng_below(r, 12) + 1;
+}
+
+static void pairs(struct world *w, struct rng *r, enum cidstore_verb verb)
+{
+	struct cidstore_pair *p = w->pair;
+	uint64_t n = some_size(r);
+	unsigned k = some_key(r), from = (unsigned)rng_below(r, MODEL_WIDE_VALUES);
+	bool one = rng_one_in(r, 2);
+	size_t done = 0;
+	int rc;
+
+	begin(w, false);
+	for (uint64_t i = 0; i < n; i++) {
+		unsigned key = one ? k : some_key(r);
+		unsigned v = one ? (unsigned)(from + i) % model_width(k) : some_value(r, key);
+
+		plan(w, verb, key, v);
+		p[i] = (struct cidstore_pair){ model_key(key), model_value(v) };
+	}
+	rc = verb == CIDSTORE_OP_INSERT ? cidstore_insert(w->s, p, (size_t)n, &done) :
+					  cidstore_delete(w->s, p, (size_t)n, &done);
+	if (!w->disk->dead && done != w->done)
+		world_fail(w, "bulk: %zu done, %zu recorded", done, w->done);
+	finish(w, verb == CIDSTORE_OP_INSERT ? "insert" : "delete", rc, 0);
+}
+
+static void keys(struct world *w, struct rng *r, enum cidstore_verb verb)
+{
+	struct cidstore_id id[200];
+	uint64_t n = rng_one_in(r, 4) ? rng_below(r, 200) + 1 : rng_below(r, 4) + 1;
+	unsigned from = (unsigned)rng_below(r, MODEL_KEYS);
+	bool row = rng_one_in(r, 2);
+	int rc;
+
+	begin(w, false);
+	for (uint64_t i = 0; i < n; i++) {
+		unsigned k = row ? (unsigned)(from + i) % MODEL_KEYS : some_key(r);
+
+		plan(w, verb, k, 0);
+		id[i] = model_key(k);
+	}
+	rc = verb == CIDSTORE_OP_MKKEY ? cidstore_make_keys(w->s, id, (size_t)n, NULL) :
+					 cidstore_delete_keys(w->s, id, (size_t)n, NULL);
+	finish(w, "keys", rc, 0);
+}
+
+/* Fills many keys with a few values each: splits and packed sets. */
+static void spread(struct world *w, struct rng *r)
+{
+	struct cidstore_pair *p = w->pair;
+	unsigned each = (unsigned)rng_below(r, MODEL_NARROW_VALUES) + 1;
+	unsigned from = (unsigned)rng_below(r, MODEL_KEYS), n = 0;
+	unsigned count = (unsigned)rng_below(r, 150) + 1;
+
+	begin(w, false);
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned v = 0; v < each; v++, n++) {
+			unsigned k = (from + i) % MODEL_KEYS;
+
+			plan(w, CIDSTORE_OP_INSERT, k, v);
+			p[n] = (struct cidstore_pair){ model_key(k), model_value(v) };
+		}
+	finish(w, "insert", cidstore_insert(w->s, p, n, NULL), 0);
+}
+
+static void group(struct world *w, struct rng *r)
+{
+	struct cidstore_op *op = w->batch;
+	uint64_t n = rng_one_in(r, 30) ? 1000 + rng_below(r, 40) : rng_below(r, 30) + 1;
+	int want = n > 1024 ? CIDSTORE_ETOOBIG : 0, rc = 0;
+
+	begin(w, true);
+	for (uint64_t i = 0; i < n; i++) {
+		enum cidstore_verb verb = (enum cidstore_verb)(rng_below(r, 4) + 1);
+		unsigned k = some_key(r), v = some_value(r, k);
+
+		if (verb == CIDSTORE_OP_RMKEY && !rng_one_in(r, 4))
+			verb = CIDSTORE_OP_INSERT;
+		plan(w, verb, k, v);
+		op[i] = (struct cidstore_op){ verb, model_key(k), model_value(v) };
+	}
+	if (rng_one_in(r, 2)) {
+		rc = cidstore_apply(w->s, op, (size_t)n);
+	} else {
+		struct cidstore_txn *t;
+
+		rc = cidstore_txn_begin(w->s, &t);
+		for (uint64_t i = 0; i < n && rc == 0; i++)
+			rc = cidstore_txn_op(t, op[i].verb, op[i].key, op[i].value);
+		if (rc == 0)
+			rc = cidstore_txn_commit(t);
+		else
+			cidstore_txn_abort(t);
+	}
+	finish(w, "apply", rc, want);
+}
+
+static void single(struct world *w, struct rng *r)
+{
+	const struct model *m = &w->own.now;
+	unsigned k = some_key(r), v = some_value(r, k), k2, v2;
+	bool there = m->have[model_at(k, v)], noreplace = rng_one_in(r, 2);
+	struct cidstore_id key = model_key(k), value = model_value(v);
+	int want;
+
+	begin(w, false);
+	switch (rng_below(r, 5)) {
+	case 0:
+		want = m->exists[k] ? CIDSTORE_EEXIST : 0;
+		if (!want)
+			plan(w, CIDSTORE_OP_MKKEY, k, 0);
+		finish(w, "mkkey", cidstore_mkkey(w->s, key), want);
+		break;
+	case 1:
+		want = !m->exists[k] ? CIDSTORE_ENOENT : m->count[k] ? CIDSTORE_ENOTEMPTY : 0;
+		if (!want)
+			plan(w, CIDSTORE_OP_RMKEY, k, 0);
+		finish(w, "rmkey", cidstore_rmkey(w->s, key), want);
+		break;
+	case 2:
+		want = !m->exists[k] ? CIDSTORE_ENOENT : there ? CIDSTORE_EEXIST : 0;
+		if (!want)
+			plan(w, CIDSTORE_OP_INSERT, k, v);
+		finish(w, "add", cidstore_add(w->s, key, value), want);
+		break;
+	case 3:
+		want = there ? 0 : CIDSTORE_ENOENT;
+		if (!want)
+			plan(w, CIDSTORE_OP_DELETE, k, v);
+		finish(w, "remove", cidstore_remove(w->s, key, value), want);
+		break;
+	case 4:
+		k2 = some_key(r);
+		v2 = some_value(r, k2);
+		if (!there || !m->exists[k2])
+			want = CIDSTORE_ENOENT;
+		else
+			want = m->have[model_at(k2, v2)] && noreplace ? CIDSTORE_EEXIST : 0;
+		if (!want && (k != k2 || v != v2)) {
+			begin(w, true);
+			plan(w, CIDSTORE_OP_DELETE, k, v);
+			plan(w, CIDSTORE_OP_INSERT, k2, v2);
+		}
+		finish(w, "move",
+		       cidstore_move(w->s, key, value, model_key(k2), model_value(v2), noreplace),
+		       want);
+		break;
+	}
+}
+
+static void sync_now(struct world *w)
+{
+	uint64_t acked = w->ledger->acked;
+	int rc;
+
+	begin(w, false);
+	rc = cidstore_sync(w->s);
+	if (rc == 0 && !w->disk->dead && acked > w->ledger->floor)
+		w->ledger->floor = acked;
+	finish(w, "sync", rc, 0);
+}
+
+static void maintain(struct world *w, struct rng *r)
+{
+	uint64_t what = rng_below(r, 100);
+	int more, rc = 0;
+
+	begin(w, false);
+	if (what < 84) {
+		uint64_t n = rng_one_in(r, 4) ? rng_below(r, 40) + 1 : 1;
+
+		more = 1;
+		while (n-- && more && rc == 0)
+			rc = cidstore_step(w->s, &more);
+	} else if (what < 93) {
+		rc = cidstore_checkpoint(w->s);
+	} else if (what < 96) {
+		rc = cidstore_compact(w->s);
+	} else if (what < 99) {
+		rc = cidstore_gc(w->s);
+	} else {
+		rc = cidstore_config_set(w->s, "promotion_threshold", 4ull << rng_below(r, 4));
+	}
+	finish(w, "maintenance", rc, 0);
+}
+
+static void reopen(struct world *w)
+{
+	char message[500];
+	int rc;
+
+	begin(w, false);
+	world_count(w);
+	rc = cidstore_close(w->s);
+	w->s = NULL;
+	if (w->disk->dead)
+		return;
+	if (rc)
+		world_fail(w, "close: %s", cidstore_strerror(rc));
+	w->ledger->floor = w->ledger->acked;
+	if (!w->parent)
+		world_check(w);
+	rc = world_open(w, message, sizeof(message));
+	if (rc && !w->disk->dead)
+		world_fail(w, "open after a clean close: %s", message);
+}
+
+void work_step(struct world *w, struct rng *r, unsigned phase)
+{
+	/* insert, delete, make keys, delete keys, spread, group, single, sync, step, reopen */
+	static const uint16_t weight[WORK_PHASES][10] = {
+		{ 250, 20, 30, 0, 120, 60, 150, 40, 250, 2 },
+		{ 150, 100, 20, 20, 20, 100, 250, 60, 250, 3 },
+		{ 30, 150, 0, 120, 0, 40, 150, 40, 350, 3 },
+		{ 20, 10, 5, 5, 0, 10, 50, 100, 700, 10 },
+		{ 400, 200, 20, 10, 50, 200, 200, 10, 20, 1 },
+	};
+	uint64_t sum = 0, at;
+	int what = 0;
+
+	for (int i = 0; i < 10; i++)
+		sum += weight[phase][i];
+	at = rng_below(r, sum);
+	while (at >= weight[phase][what])
+		at -= weight[phase][what++];
+	w->disk->clock += rng_below(r, rng_one_in(r, 10) ? 2000 : 20) * MS;
+	if (phase == 3 && rng_one_in(r, 8))
+		w->disk->clock += rng_below(r, 8000) * MS;
+	switch (what) {
+	case 0:
+		pairs(w, r, CIDSTORE_OP_INSERT);
+		break;
+	case 1:
+		pairs(w, r, CIDSTORE_OP_DELETE);
+		break;
+	case 2:
+		keys(w, r, CIDSTORE_OP_MKKEY);
+		break;
+	case 3:
+		keys(w, r, CIDSTORE_OP_RMKEY);
+		break;
+	case 4:
+		spread(w, r);
+		break;
+	case 5:
+		group(w, r);
+		break;
+	case 6:
+		single(w, r);
+		break;
+	case 7:
+		sync_now(w);
+		break;
+	case 8:
+		maintain(w, r);
+		break;
+	case 9:
+		reopen(w);
+		break;
+	}
+}

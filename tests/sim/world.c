@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "sim/world.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct figures figures;
+
+static const struct world *current;
+
+const struct world *world_current(void)
+{
+	return current;
+}
+
+struct world *world_new(struct world *parent)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		abort();
+	w->parent = parent;
+	if (parent)
+		parent->child = w;
+	w->disk = disk_new(parent ? parent->disk : NULL);
+	w->disk->arg = w;
+	w->ledger = &w->own;
+	return w;
+}
+
+void world_free(struct world *w)
+{
+	ledger_fini(&w->own);
+	disk_free(w->disk);
+	if (w->parent)
+		w->parent->child = NULL;
+	free(w);
+}
+
+/* From the first world down: where each is at. */
+void world_where(const struct world *w, char *out, size_t n)
+{
+	const struct world *chain[8];
+	size_t depth = 0, at = 0;
+
+	for (; w && depth < 8; w = w->parent)
+		chain[depth++] = w;
+	for (size_t i = depth; i-- > 0 && at < n;) {
+		const struct world *x = chain[i];
+		int m;
+
+		if (x->parent)
+			m = snprintf(out + at, n - at, " > event %llu state %llu (%s), step %llu",
+				     (unsigned long long)x->at_event,
+				     (unsigned long long)x->at_state, crash_name(x->kind),
+				     (unsigned long long)x->op);
+		else
+			m = snprintf(out + at, n - at, "step %llu", (unsigned long long)x->op);
+		at += m > 0 ? (size_t)m : 0;
+	}
+}
+
+void world_fail(const struct world *w, const char *fmt, ...)
+{
+	const struct world *top = w, *first = NULL;
+	char where[500], line[200];
+	va_list ap;
+
+	for (; top->parent; top = top->parent)
+		first = top;
+	world_where(w, where, sizeof(where));
+	(void)snprintf(line, sizeof(line), "sim --seed %llu --ops %llu",
+		       (unsigned long long)options.seed, (unsigned long long)options.ops);
+	printf("not ok 1 - ");
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n# at %s\n# repeat: %s", where, line);
+	if (first)
+		printf(" --at %llu.%llu.%llu", (unsigned long long)top->op,
+		       (unsigned long long)first->at_event, (unsigned long long)first->at_state);
+	printf("\n# log: %llu units, %llu acknowledged, %llu must survive\n",
+	       (unsigned long long)ledger_end(w->ledger), (unsigned long long)w->ledger->acked,
+	       (unsigned long long)w->ledger->floor);
+	(void)fflush(stdout);
+	_exit(1);
+}
+
+/* ---- opening, dying ---- */
+
+int world_open(struct world *w, char *message, size_t n)
+{
+	struct cidstore_error err = { 0, "" };
+	int rc;
+
+	current = w;
+	figures.opens++;
+	rc = cid_store_open_io(&w->disk->io, DISK_PATH, CIDSTORE_MANUAL, &w->s, &err);
+	if (rc)
+		w->s = NULL;
+	(void)snprintf(message, n, "%s", err.message);
+	if (rc && !w->disk->dead)
+		for (int i = 0; i < DISK_FDS; i++)
+			if (w->disk->fd[i].used)
+				world_fail(w, "a failed open left a file open (%s)", err.message);
+	return rc;
+}
+
+void world_count(struct world *w)
+{
+	struct cidstore_stats st;
+
+	if (!w->s)
+		return;
+	cidstore_stats(w->s, &st);
+	figures.splits += st.splits;
+	figures.merges += st.merges;
+	figures.promotions += st.promotions;
+	figures.demotions += st.demotions;
+	figures.sweeps += st.sweeps;
+	figures.flushes += st.flushes;
+	figures.gc_records += st.gc_records;
+	figures.commits += st.checkpoints;
+}
+
+void world_kill(struct world *w)
+{
+	bool was = w->disk->dead;
+
+	if (!w->s)
+		return;
+	w->disk->dead = true;
+	(void)cidstore_close(w->s);
+	w->s = NULL;
+	for (int i = 0; i < DISK_FDS; i++)
+		if (w->disk->fd[i].used)
+			world_fail(w, "closing left a file open");
+	w->disk->dead = was;
+	disk_release(w->disk);
+}
+
+/* ---- judging ---- */
+
+static void differ(struct world *w, uint64_t at, const char *what, struct cidstore_id key)
+{
+	world_fail(w, "after %llu units: %s (key %d)", (unsigned long long)at, what,
+		   model_key_number(key));
+}
+
+/* Says what differs between the store and the state it should have. */
+static void explain(struct world *w, uint64_t at)
+{
+	struct ledger *l = calloc(1, sizeof(*l));
+	struct digest d;
+
+	if (!l)
+		abort();
+	ledger_fork(l, w->ledger, at);
+	for (unsigned k = 0; k < MODEL_KEYS; k++) {
+		struct cidstore_id key = model_key(k);
+		static struct cidstore_id out[MODEL_WIDE_VALUES + 10];
+		uint64_t total = 0, found = 0;
+		int rc = cidstore_get(w->s, key, out, MODEL_WIDE_VALUES + 10, &total);
+		static uint8_t got[MODEL_WIDE_VALUES];
+
+		if (rc && rc != CIDSTORE_ENOENT)
+			world_fail(w, "key %u cannot be read: %s", k, cidstore_strerror(rc));
+		if ((rc == 0) != l->now.exists[k])
+			printf("# key %u %s\n", k, rc ? "is missing" : "is there again");
+		memset(got, 0, sizeof(got));
+		for (uint64_t i = 0; i < total && rc == 0; i++) {
+			int v = model_value_number(out[i]);
+
+			if (v < 0 || (unsigned)v >= model_width(k))
+				printf("# key %u has a value nobody gave it\n", k);
+			else
+				got[v]++;
+		}
+		for (unsigned v = 0; v < model_width(k); v++)
+			if (got[v] != l->now.have[model_at(k, v)] && found++ < 10)
+				printf("# key %u value %u: %u, should be %u\n", k, v, got[v],
+				       l->now.have[model_at(k, v)]);
+	}
+	d = l->now.digest;
+	for (uint64_t i = w->ledger->base; i <= ledger_end(w->ledger); i++)
+		if (i != at && digest_equal(ledger_digest(w->ledger, i), d))
+			printf("# (the same as after %llu units)\n", (unsigned long long)i);
+	ledger_fini(l);
+	free(l);
+}
+
+void world_compare(struct world *w, uint64_t at)
+{
+	struct cidstore_pos pos = { 0 };
+	struct cidstore_item item[128], value[256];
+	struct digest d = { 0, 0 }, want = ledger_digest(w->ledger, at);
+	uint64_t last = 0;
+	size_t n, m;
+
+	current = w;
+	do {
+		int rc = cidstore_scan_keys(w->s, &pos, item, 128, &n);
+
+		if (rc)
+			world_fail(w, "listing keys: %s", cidstore_strerror(rc));
+		for (size_t i = 0; i < n; i++) {
+			struct cidstore_pos at_value = { 0 };
+			uint64_t count = 0;
+
+			if (item[i].hash < last)
+				differ(w, at, "keys out of order", item[i].id);
+			last = item[i].hash;
+			digest_key(&d, item[i].id, true);
+			do {
+				rc = cidstore_scan_values(w->s, item[i].id, &at_value, value, 256, &m);
+				if (rc)
+					world_fail(w, "listing values of key %d: %s",
+						   model_key_number(item[i].id),
+						   cidstore_strerror(rc));
+				for (size_t k = 0; k < m; k++)
+					digest_pair(&d, item[i].id, value[k].id, true);
+				count += m;
+			} while (m);
+			if (count != item[i].count)
+				differ(w, at, "a count differs from the listing", item[i].id);
+		}
+	} while (n);
+	if (!digest_equal(d, want)) {
+		explain(w, at);
+		world_fail(w, "the content is not that after %llu units", (unsigned long long)at);
+	}
+}
+
+static void say(void *arg, const char *message, double progress)
+{
+	(void)progress;
+	if (message)
+		(void)snprintf(arg, 400, "%s", message);
+}
+
+void world_check(struct world *w)
+{
+	struct cidstore_report r;
+	struct cidstore_error err = { 0, "" };
+	char text[400] = "";
+	uint64_t writes = w->disk->writes;
+	int rc;
+
+	current = w;
+	figures.checks++;
+	rc = cid_store_check_io(&w->disk->io, DISK_PATH, 0, say, text, &r, &err);
+	if (rc)
+		world_fail(w, "check fails: %s", err.message);
+	if (r.errors)
+		world_fail(w, "check finds %llu errors: %s", (unsigned long long)r.errors, text);
+	if (w->disk->writes != writes)
+		world_fail(w, "checking wrote to the store");
+	for (int i = 0; i < DISK_FDS; i++)
+		if (w->disk->fd[i].used)
+			world_fail(w, "checking left a file open");
+}

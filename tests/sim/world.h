@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * world.h - a store on a disk in memory, and what is known of it
+ *
+ * The first world is the history under test. Its child's disk takes crash
+ * images of its own; a store is opened there and judged, used, and may be
+ * crashed in turn, which is what the child's child is for.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "sim/crash.h"
+#include "sim/model.h"
+#include "store/store.h"
+
+enum { WORLD_TODO = 1200, WORLD_NESTED = 64 };
+
+struct world {
+	struct world *parent, *child;
+	struct disk *disk;
+	struct cidstore *s; /* NULL: not open */
+	struct ledger *ledger; /* what a crash of this world is judged by */
+	struct ledger own;
+
+	/* Operations under way, in order; each becomes a unit of the ledger when
+	 * its record is in the log. */
+	struct todo todo[WORLD_TODO];
+	size_t todos, done;
+	bool grouped, in_group;
+	struct cidstore_pair pair[WORLD_TODO]; /* arguments of the call under way */
+	struct cidstore_op batch[WORLD_TODO];
+
+	bool creating; /* there may be no store yet */
+	uint64_t op;   /* number of the step under way */
+	uint64_t op_events; /* the disk's count when it began */
+	uint64_t seed; /* what the choice of crashes follows from */
+	uint64_t dying; /* the power goes after so many events more; 0: not */
+	bool dying_writes; /* where log records do not count as events */
+
+	/* the crash state this world was made by; for messages */
+	enum crash_kind kind;
+	uint64_t at_event, at_state;
+	uint64_t first_note; /* lsn of the first record that recovery wrote; 0: none */
+	uint64_t nested[WORLD_NESTED]; /* units found by crashes of its recovery */
+	size_t nnested;
+};
+
+struct options {
+	uint64_t seed, ops, states, seconds;
+	int64_t at_op, at_event, at_state; /* test this crash state only; -1: all */
+	int depth;
+	bool verbose, shrink;
+	const uint8_t *skip; /* steps left out, by number; NULL: none */
+};
+extern struct options options;
+
+struct figures {
+	uint64_t states, nested, images, opens, checks, uses, units, cuts;
+	uint64_t kind[CRASH_KINDS], event[DISK_EVENTS];
+	uint64_t files, torn;
+	uint64_t splits, merges, promotions, demotions, sweeps, flushes, gc_records, commits;
+};
+extern struct figures figures;
+
+/* Prints what failed and the line that repeats it, and ends the process. */
+_Noreturn void world_fail(const struct world *w, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* Where everything is at, for a signal handler. */
+const struct world *world_current(void);
+void world_where(const struct world *w, char *out, size_t n);
+
+struct world *world_new(struct world *parent);
+void world_free(struct world *w);
+
+/* Opens the store; the code of cid_store_open_io. */
+int world_open(struct world *w, char *message, size_t n);
+/* The process dies: memory is gone, the disk stays as it is. */
+void world_kill(struct world *w);
+/* Judges the content by reading all of it. `at`: units. */
+void world_compare(struct world *w, uint64_t at);
+/* fsck; the store must not be open. */
+void world_check(struct world *w);
+void world_count(struct world *w);
+
+/* ---- oracle.c ---- */
+
+/* Makes one crash state in the child and judges it; returns the units found.
+ * `all`: everything acknowledged must be there. */
+uint64_t oracle_judge(struct world *w, enum crash_kind k, uint64_t seed, bool all);
+/* The disk's event hook: chooses which moments are crashed, and how. */
+void oracle_event(void *arg, struct disk *d, enum disk_event e, int file);
+
+/* ---- work.c ---- */
+
+/* One random step: an operation, maintenance, a sync, the clock. */
+void work_step(struct world *w, struct rng *r, unsigned phase);
+/* The disk's record hook. */
+void work_record(void *arg, const uint8_t *rec);
+enum { WORK_PHASES = 5 };
+
+#endif
