@@ -86,8 +86,8 @@ struct cidstore {
 		struct cid_view *view;
 		struct cid_dir *dir;
 		uint64_t ebr;
-		struct cid_retired_view *next;
-	} *old_views;
+		struct cid_retired_view *_Atomic next;
+	} *_Atomic old_views;
 
 	pthread_mutex_t maint;
 	pthread_cond_t work;	  /* something to do; with wake_lock */
@@ -173,8 +173,9 @@ struct cid_op {
 	struct cid_mem_effect effect;
 };
 /* Seals the active table if it holds anything, none is frozen and another is
- * free. `write` is held. True when there is a frozen one now. */
-bool cid_write_seal(struct cidstore *s);
+ * free. `write` is held. 1 when there is a frozen one now, 0 when there is not,
+ * or a negative code. */
+int cid_write_seal(struct cidstore *s);
 /* Appends a record that changes nothing but tells of something, where there is
  * room; with `write` held, and without. */
 void cid_note_locked(struct cidstore *s, enum cid_opcode op, struct cidstore_id key,

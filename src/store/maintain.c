@@ -83,7 +83,8 @@ static void reclaim(struct cidstore *s)
 				 0 :
 				 cid_cfg(s, CID_CFG_READER_GRACE_MS) * MS;
 
-	cid_retired_free(s, false);
+	if (s->old_views || s->old_parts)
+		cid_retired_free(s, false);
 	if (s->space.nretired)
 		cid_space_reclaim(&s->space, s->root.generation, cid_pin_lowest(s), now(s), grace);
 }
@@ -118,16 +119,17 @@ static int count_some(struct cidstore *s)
 
 int cid_maintain_step(struct cidstore *s, bool *more)
 {
-	struct cid_view *v = cid_view_now(s);
 	bool rest = at_rest(s);
 	uint64_t t = now(s);
+	struct cid_view *v;
 
 	*more = true;
 	if (atomic_load(&s->broken) || atomic_load(&s->wal.failed)) {
 		*more = false;
 		return CIDSTORE_EFAILED;
 	}
-	reclaim(s);
+	reclaim(s); /* may free the view of a moment ago */
+	v = cid_view_now(s);
 	measure_runs(s, v);
 	if (v->frozen || s->awaiting)
 		return cid_flush(s);
@@ -166,13 +168,13 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 		return 0;
 	if (((rest && t - s->last_commit >= cid_cfg(s, CID_CFG_CHECKPOINT_INTERVAL_MS) * MS) ||
 	     atomic_load(&s->nospace)) && atomic_load(&v->active->visible)) {
-		bool sealed;
+		int sealed;
 
 		pthread_mutex_lock(&s->write);
 		sealed = cid_write_seal(s);
 		pthread_mutex_unlock(&s->write);
 		if (sealed)
-			return 0;
+			return sealed > 0 ? 0 : sealed;
 	}
 	*more = false;
 	return 0;
@@ -341,17 +343,19 @@ static int checkpoint(struct cidstore *s)
 
 	while (rc == 0) {
 		struct cid_view *v;
-		bool done, sealed;
+		int sealed = 0;
+		bool done;
 
 		pthread_mutex_lock(&s->write);
 		v = cid_view_now(s);
 		done = !v->frozen && (v->active->count == 0 || v->active->first_lsn > upto);
-		sealed = !done && cid_write_seal(s);
+		if (!done)
+			sealed = cid_write_seal(s);
 		pthread_mutex_unlock(&s->write);
 		if (done)
 			break;
 		if (sealed)
-			rc = cid_flush(s);
+			rc = sealed > 0 ? cid_flush(s) : sealed;
 		else if (s->io->pause)
 			s->io->pause(s->io->self, MS); /* until a reader leaves */
 	}

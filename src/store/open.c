@@ -458,8 +458,11 @@ static int recover(struct cidstore *s, struct cidstore_error *err)
 			struct cid_root *r = &s->root;
 
 			pthread_mutex_lock(&s->write);
-			(void)cid_write_seal(s);
+			rc = cid_write_seal(s);
 			pthread_mutex_unlock(&s->write);
+			if (rc < 0)
+				return cid_err_set(err, rc, "cannot recover the store: %s",
+						   cidstore_strerror(rc));
 			r->log_span[0] = (struct cid_wal_span){ .first = s->wal.next,
 								.generation = s->wal.generation };
 			r->log_spans = 1;

@@ -47,8 +47,10 @@ void cid_retired_free(struct cidstore *s, bool all)
 {
 	uint64_t passed = 0;
 
+	/* Writers look at the view with their lock held and without entering. */
+	pthread_mutex_lock(&s->write);
 	pthread_mutex_lock(&s->publish);
-	for (struct cid_retired_view **v = &s->old_views; *v;) {
+	for (struct cid_retired_view *_Atomic *v = &s->old_views; *v;) {
 		struct cid_retired_view *x = *v;
 
 		if (all || x->ebr <= passed || cid_ebr_passed(&s->ebr, x->ebr)) {
@@ -62,6 +64,7 @@ void cid_retired_free(struct cidstore *s, bool all)
 		}
 	}
 	pthread_mutex_unlock(&s->publish);
+	pthread_mutex_unlock(&s->write);
 	for (struct cid_part **p = &s->old_parts; *p;) {
 		struct cid_part *x = *p;
 

@@ -46,28 +46,29 @@ static void count(struct cidstore *s, enum cid_mem_kind k, uint64_t n)
 	atomic_fetch_add_explicit(c[k], n, memory_order_relaxed);
 }
 
-bool cid_write_seal(struct cidstore *s)
+int cid_write_seal(struct cidstore *s)
 {
 	struct cid_view *v;
 	struct cid_mem *m;
-	bool sealed = true;
+	int sealed = 1;
 
 	pthread_mutex_lock(&s->publish);
 	v = cid_view_now(s);
 	if (!v->frozen) {
 		m = v->active;
-		sealed = false;
+		sealed = 0;
 		if (m->count) {
 			struct cid_mem *next = cid_mem_take(s);
 
 			if (next) {
 				m->end_lsn = s->wal.next;
 				next->first_lsn = s->wal.next;
+				sealed = cid_view_publish(s, next, m, v->dir, v->run, v->nruns);
+				if (sealed < 0)
+					s->mem_retired[next - s->mem] = 0;
+				else
+					sealed = 1;
 			}
-			if (next && cid_view_publish(s, next, m, v->dir, v->run, v->nruns) == 0)
-				sealed = true;
-			else if (next)
-				s->mem_retired[next - s->mem] = 0;
 		}
 	}
 	pthread_mutex_unlock(&s->publish);
@@ -136,11 +137,11 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 			break;
 		}
 		if (cid_wal_room(&s->wal) >= n + NOTES && m->cap - m->count >= n) {
-			if (m->count >= s->wal.records / 2 && cid_write_seal(s))
+			if (m->count >= s->wal.records / 2 && cid_write_seal(s) > 0)
 				cid_maintain_wake(s);
 			break;
 		}
-		sealed = cid_write_seal(s);
+		sealed = cid_write_seal(s) > 0;
 		if (s->manual) {
 			pthread_mutex_unlock(&s->write);
 			rc = cidstore_checkpoint(s);

@@ -7,10 +7,10 @@
  */
 #include "tools/mount.h"
 
+#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +22,10 @@
 #include "base/wire.h"
 #include "tools/restore.h"
 
-#define ANSWERS 4096 /* values read at once */
+#define ANSWERS 4096 /* values handed on at once */
 #define POLL_NS 100000000
+
+static const char lookup[] = ".cidstore/lookup";
 
 int cid_mount_count(struct cid_target *t, struct cidstore_id key, uint64_t *out)
 {
@@ -41,17 +43,15 @@ int cid_mount_count(struct cid_target *t, struct cidstore_id key, uint64_t *out)
 /* Asks for a key. *count values follow in the stream, to be read to their end. */
 static int ask(struct cid_target *t, struct cidstore_id key, uint64_t *count)
 {
-	static const char file[] = ".cidstore/lookup";
 	struct cid_mount *x = cid_mount(t);
 	uint8_t bytes[CID_WIRE_ID];
 	uint64_t n;
-	int rc = cid_mount_control(t, file, O_RDWR, &x->lookup);
+	int rc;
 
 	cid_wire_put_id(bytes, key);
+	rc = cid_mount_put(t, x->lookup, lookup, bytes, sizeof(bytes));
 	if (rc == 0)
-		rc = cid_mount_put(t, x->lookup, file, bytes, sizeof(bytes));
-	if (rc == 0)
-		rc = cid_mount_take(t, x->lookup, file, &n, sizeof(n));
+		rc = cid_mount_take(t, x->lookup, lookup, &n, sizeof(n));
 	if (rc == 0)
 		*count = le64toh(n) == UINT64_MAX ? 0 : le64toh(n);
 	return rc;
@@ -64,24 +64,21 @@ static int take_values(struct cid_target *t, struct cidstore_id *out, size_t n)
 	int rc = cid_mount_reserve(t, n * CID_WIRE_ID);
 
 	if (rc == 0)
-		rc = cid_mount_take(t, x->lookup, ".cidstore/lookup", x->buf, n * CID_WIRE_ID);
+		rc = cid_mount_take(t, x->lookup, lookup, x->buf, n * CID_WIRE_ID);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		out[i] = cid_wire_get_id((const uint8_t *)x->buf + i * CID_WIRE_ID);
 	return rc;
 }
 
-int cid_mount_values(struct cid_target *t, struct cidstore_id key, uint64_t limit,
-		     cid_values_fn *fn, void *arg)
+static int look_up(struct cid_target *t, struct cidstore_id key, uint64_t limit, cid_values_fn *fn,
+		   void *arg)
 {
 	struct cid_mount *x = cid_mount(t);
-	struct cidstore_id *id = malloc(ANSWERS * sizeof(*id));
+	struct cidstore_id id[ANSWERS];
 	uint64_t left = 0;
 	size_t part;
-	int rc;
+	int rc = ask(t, key, &left);
 
-	if (id == NULL)
-		return cid_err_set(&t->err, CIDSTORE_ENOMEM, "%s: out of memory", t->path);
-	rc = ask(t, key, &left);
 	while (rc == 0 && left > 0 && limit > 0) {
 		part = left < ANSWERS ? (size_t)left : ANSWERS;
 		rc = take_values(t, id, part);
@@ -92,12 +89,63 @@ int cid_mount_values(struct cid_target *t, struct cidstore_id key, uint64_t limi
 		if (rc == 0)
 			rc = fn(arg, id, part);
 	}
-	if (left > 0 && x->lookup >= 0) {
+	if (left > 0 || rc != 0) {
 		close(x->lookup); /* drops what was not read */
 		x->lookup = -1;
 	}
-	free(id);
 	return rc;
+}
+
+/* The slower way, by readdir. */
+static int list(struct cid_target *t, struct cidstore_id key, uint64_t limit, cid_values_fn *fn,
+		void *arg)
+{
+	char name[CID_ID_TEXT + 1];
+	struct cidstore_id id[ANSWERS];
+	struct dirent *e;
+	size_t n = 0;
+	DIR *d;
+	int fd, rc = 0;
+
+	cidstore_id_format(key, name);
+	name[CID_ID_TEXT] = '\0';
+	fd = openat(cid_mount(t)->root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return cid_mount_fail(t, name, errno);
+	d = fdopendir(fd);
+	if (d == NULL) {
+		close(fd);
+		return cid_mount_fail(t, name, ENOMEM);
+	}
+	errno = 0;
+	while (rc == 0 && limit > 0 && (e = readdir(d)) != NULL) {
+		if (cidstore_id_parse(e->d_name, strlen(e->d_name), &id[n]) != 0)
+			continue;
+		n++;
+		limit--;
+		if (n == ANSWERS) {
+			rc = fn(arg, id, n);
+			n = 0;
+		}
+		errno = 0;
+	}
+	if (rc == 0 && errno != 0)
+		rc = cid_mount_fail(t, name, errno);
+	if (rc == 0 && n > 0)
+		rc = fn(arg, id, n);
+	closedir(d);
+	return rc;
+}
+
+int cid_mount_values(struct cid_target *t, struct cidstore_id key, uint64_t limit,
+		     cid_values_fn *fn, void *arg)
+{
+	int rc = cid_mount_control(t, lookup, O_RDWR, &cid_mount(t)->lookup);
+
+	/* On a read-only mount the kernel lets nobody write, so nobody can ask. */
+	if (rc == CIDSTORE_EROFS)
+		return list(t, key, limit, fn, arg);
+	return rc != 0 ? rc : look_up(t, key, limit, fn, arg);
 }
 
 static int compare(const void *a, const void *b)
@@ -107,37 +155,48 @@ static int compare(const void *a, const void *b)
 	return cid_id_cmp(x->id, y->id);
 }
 
+struct collection {
+	struct cid_target *t;
+	struct cid_cursor c;
+	size_t cap;
+};
+
+static int collect(void *arg, const struct cidstore_id *v, size_t n)
+{
+	struct collection *x = arg;
+
+	if (x->cap - x->c.n < n) {
+		size_t cap = 2 * x->cap + n;
+		struct cidstore_item *item = realloc(x->c.item, cap * sizeof(*item));
+
+		if (item == NULL)
+			return cid_err_set(
+				&x->t->err, CIDSTORE_ENOMEM,
+				"%s: a set of more than %zu values does not fit in "
+				"memory; unmount the store and name its directory instead",
+				x->t->path, x->c.n);
+		x->c.item = item;
+		x->cap = cap;
+	}
+	for (size_t i = 0; i < n; i++)
+		x->c.item[x->c.n++] = (struct cidstore_item){ .id = v[i] };
+	return 0;
+}
+
 /* The seeded hash is not visible here: the whole set is fetched and sorted by
  * identifier, with hash 0 everywhere. */
 int cid_mount_cursor_open(struct cid_target *t, struct cidstore_id key, struct cid_cursor *out)
 {
-	struct cid_cursor c = { .key = key };
-	struct cidstore_id id[256];
-	uint64_t count;
-	size_t part;
-	int rc = ask(t, key, &count);
+	struct collection x = { .t = t, .c = { .key = key } };
+	int rc = cid_mount_values(t, key, UINT64_MAX, collect, &x);
 
-	if (rc != 0)
-		return rc;
-	if (count > SIZE_MAX / sizeof(*c.item) - 1 ||
-	    (c.item = calloc((size_t)count + 1, sizeof(*c.item))) == NULL)
-		return cid_err_set(&t->err, CIDSTORE_ENOMEM,
-				   "%s: a set of %" PRIu64
-				   " values does not fit in memory; unmount "
-				   "the store and name its directory instead",
-				   t->path, count);
-	while (rc == 0 && c.n < count) {
-		part = count - c.n < 256 ? (size_t)count - c.n : 256;
-		rc = take_values(t, id, part);
-		for (size_t i = 0; rc == 0 && i < part; i++)
-			c.item[c.n++].id = id[i];
-	}
 	if (rc != 0) {
-		free(c.item);
+		free(x.c.item);
 		return rc;
 	}
-	qsort(c.item, c.n, sizeof(*c.item), compare);
-	*out = c;
+	if (x.c.n > 1)
+		qsort(x.c.item, x.c.n, sizeof(*x.c.item), compare);
+	*out = x.c;
 	return 0;
 }
 

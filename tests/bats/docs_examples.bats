@@ -7,22 +7,22 @@ load helper
 setup() {
 	cid_setup
 	A=$(cid_id 1) B=$(cid_id 2) C=$(cid_id 3)
-	PATH=$top_builddir/examples:$PATH
-	[ -x "$top_builddir/examples/load" ] || skip "the examples were not built"
+	examples=$top_builddir/examples # `load` alone is a function of bats
+	[ -x "$examples/load" ] || skip "the examples were not built"
 }
 
 @test "load inserts the pairs of its input, and the same again" {
 	cid_ids 1 100000 | awk '{ print substr($0, 1, 31) "0", $0 }' > "$TMP/pairs"
-	run load "$STORE" < "$TMP/pairs"
+	run "$examples/load" "$STORE" < "$TMP/pairs"
 	assert_success
 	assert_output "100000 pairs"
-	run load "$STORE" < "$TMP/pairs"
+	run "$examples/load" "$STORE" < "$TMP/pairs"
 	assert_success
 	cidctl export --format=hex "$STORE" | sort | cmp - "$TMP/pairs"
 }
 
 @test "load makes a store, and names the line that is no pair" {
-	run load "$TMP/new" <<< "$A $B
+	run "$examples/load" "$TMP/new" <<< "$A $B
 $A $B $C"
 	assert_failure 1
 	assert_output "load: line 2 is not a pair"
@@ -31,13 +31,13 @@ $A $B $C"
 }
 
 @test "link relates both ways" {
-	run link "$STORE" "$A" "$B"
+	run "$examples/link" "$STORE" "$A" "$B"
 	assert_success
 	assert_output "$A: 1
     $B
 $B: 1
     $A"
-	run link "$STORE" "$A" nothing
+	run "$examples/link" "$STORE" "$A" nothing
 	assert_failure 2
 }
 
@@ -45,15 +45,15 @@ $B: 1
 	local pid
 
 	mkfifo "$TMP/states"
-	timeout "$DEADLINE" follow "$STORE" "$A" 3 > "$TMP/states" 3>&- &
+	timeout "$DEADLINE" "$examples/follow" "$STORE" "$A" 3 > "$TMP/states" 3>&- &
 	pid=$!
 	exec 5< "$TMP/states"
 	read -r -t "$DEADLINE" -u 5 line
 	[[ $line == "epoch "*": 0 values" ]]
-	link "$STORE" "$A" "$B"
+	"$examples/link" "$STORE" "$A" "$B"
 	read -r -t "$DEADLINE" -u 5 line
 	[[ $line == "epoch "*": 1 values" ]]
-	link "$STORE" "$A" "$C"
+	"$examples/link" "$STORE" "$A" "$C"
 	read -r -t "$DEADLINE" -u 5 line
 	[[ $line == "epoch "*": 2 values" ]]
 	wait "$pid"

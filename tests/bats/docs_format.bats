@@ -49,7 +49,7 @@ pairs() {
 	done
 	cidctl compact "$STORE"
 	same
-	grep -q 'trees 4' < <(/usr/bin/python3 "$top_srcdir/tests/lib/checkformat.py" "$STORE")
+	grep -q 'trees [1-9]' < <(/usr/bin/python3 "$top_srcdir/tests/lib/checkformat.py" "$STORE")
 	pairs 4 500 | cidctl load --format=hex "$STORE"
 	same
 }

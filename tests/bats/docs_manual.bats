@@ -71,8 +71,8 @@ settings_of_page() {
 	while read -r name initial min max; do
 		assert_equal "$name $(cat "$CTL/config/$name")" "$name $initial"
 		echo "$min" > "$CTL/config/$name"
-		cid_errno EINVAL sh -c "echo $((max + 1)) > $CTL/config/$name"
-		[ "$min" = 0 ] || cid_errno EINVAL sh -c "echo $((min - 1)) > $CTL/config/$name"
+		cid_errno EINVAL bash -c "echo $((max + 1)) > $CTL/config/$name"
+		[ "$min" = 0 ] || cid_errno EINVAL bash -c "echo $((min - 1)) > $CTL/config/$name"
 	done < <(settings_of_page)
 }
 

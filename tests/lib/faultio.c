@@ -240,6 +240,12 @@ static void f_random(void *self, void *buf, size_t n)
 	REAL(random, buf, n);
 }
 
+static void f_pause(void *self, uint64_t ns)
+{
+	(void)self;
+	cid_io_posix.pause(cid_io_posix.self, ns);
+}
+
 const struct cid_io fault_io = {
 	.open = f_open,
 	.close = f_close,
@@ -264,6 +270,7 @@ const struct cid_io fault_io = {
 	.realtime = f_realtime,
 	.monotonic = f_monotonic,
 	.random = f_random,
+	.pause = f_pause,
 };
 
 /* ---- memory, by the linker's --wrap ---- */
