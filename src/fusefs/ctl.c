@@ -18,8 +18,6 @@
 struct handle {
 	pthread_mutex_t lock; /* one call at a time; protects all below */
 	struct cid_ctl_file *file;
-	char *buf; /* for reads; grows to the largest one asked for */
-	size_t cap;
 	bool writes;
 };
 
@@ -128,20 +126,20 @@ void cid_ctl_open(fuse_req_t req, const struct cid_node *n, struct fuse_file_inf
 void cid_ctl_read(fuse_req_t req, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct handle *h = handle_of(fi);
-	ssize_t n;
+	char *buf = malloc(size);
+	ssize_t n = -ENOMEM;
 
-	pthread_mutex_lock(&h->lock);
-	if (h->cap < size) {
-		free(h->buf);
-		h->buf = malloc(size);
-		h->cap = h->buf ? size : 0;
+	if (buf) {
+		pthread_mutex_lock(&h->lock);
+		n = cid_control_read(h->file, buf, size, off);
+		pthread_mutex_unlock(&h->lock);
 	}
-	n = h->buf ? cid_control_read(h->file, h->buf, size, off) : -ENOMEM;
+	/* Once it is answered another thread may release the handle. */
 	if (n < 0)
 		fuse_reply_err(req, (int)-n);
 	else
-		fuse_reply_buf(req, h->buf, (size_t)n);
-	pthread_mutex_unlock(&h->lock);
+		fuse_reply_buf(req, buf, (size_t)n);
+	free(buf);
 }
 
 void cid_ctl_write(fuse_req_t req, const char *buf, size_t size, off_t off,
@@ -189,7 +187,6 @@ void cid_ctl_release(fuse_req_t req, struct fuse_file_info *fi)
 
 	cid_control_release(h->file);
 	pthread_mutex_destroy(&h->lock);
-	free(h->buf);
 	free(h);
 	fuse_reply_err(req, 0);
 }

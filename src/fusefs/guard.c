@@ -8,6 +8,7 @@
 
 /* What __builtin_setjmp keeps; the recovery point of this thread, or NULL. */
 static _Thread_local void **volatile armed;
+static _Thread_local struct cidstore *recovered; /* the store that is read */
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
@@ -50,8 +51,11 @@ static __attribute__((noinline)) int guarded(int (*fn)(const struct call *), con
 	void *point[5];
 	int rc;
 
-	if (__builtin_setjmp(point))
+	if (__builtin_setjmp(point)) {
+		cid_store_abandon_read(recovered);
 		return CIDSTORE_EIO;
+	}
+	recovered = c->s;
 	armed = point;
 	rc = fn(c);
 	armed = NULL;

@@ -11,6 +11,7 @@
 #include <time.h>
 #include "base/err.h"
 #include "fusefs/attr.h"
+#include "fusefs/device.h"
 #include "fusefs/fs.h"
 #include "fusefs/guard.h"
 #include "fusefs/notify.h"
@@ -126,6 +127,7 @@ static int open_session(struct cid_fusefs *f, struct cidstore_error *err)
 		f->session = NULL;
 		return rc;
 	}
+	cid_device_attach(f->session);
 	return 0;
 }
 
@@ -216,6 +218,8 @@ int cid_fusefs_loop(struct cid_fusefs *f, void (*ready)(void *arg, int error), v
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 		return CIDSTORE_ENOMEM;
 	}
+	/* The workers inherit this: SIGBUS must reach them. */
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
 	f->loop_thread = pthread_self();
 	atomic_store(&f->looping, true);

@@ -160,6 +160,18 @@ static int make_files(const struct cid_io *io, int dirfd, struct cid_root *r,
 	return rc;
 }
 
+/* What is left of a store that could not be made: the same directory will do
+ * for the next try. First what makes it a store. */
+static void remove_files(const struct cid_io *io, int dirfd)
+{
+	static const char *const name[] = { CID_H5_MAIN_NAME, "LOCK", "directory-0.h5",
+					    "buckets-0.h5", "values-0.h5", "wal-0.h5",
+					    "deletions-0.h5" };
+
+	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++)
+		(void)io->unlink(io->self, dirfd, name[i]);
+}
+
 int cid_store_create_io(const struct cid_io *io, const char *path,
 			const struct cidstore_geometry *geo, struct cidstore_error *err)
 {
@@ -230,6 +242,8 @@ int cid_store_create_io(const struct cid_io *io, const char *path,
 	}
 	if (rc == 0)
 		rc = cid_err_from_errno(io->sync_dir(io->self, dirfd));
+	if (rc)
+		remove_files(io, dirfd);
 	(void)io->close(io->self, dirfd);
 	free(r);
 	if (rc)

@@ -33,6 +33,12 @@ unsigned cid_ebr_enter(struct cid_ebr *e)
 	}
 }
 
+void cid_ebr_abandon(struct cid_ebr *e)
+{
+	if (hint != 0) /* the slot this thread took last */
+		cid_ebr_leave(e, hint - 1);
+}
+
 uint64_t cid_ebr_entered(const struct cid_ebr *e)
 {
 	uint64_t n = 0;

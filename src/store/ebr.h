@@ -33,6 +33,8 @@ static inline void cid_ebr_leave(struct cid_ebr *e, unsigned slot)
 }
 /* How often readers entered, about. */
 uint64_t cid_ebr_entered(const struct cid_ebr *e);
+/* Leaves for a thread that jumped out of the section it is in. */
+void cid_ebr_abandon(struct cid_ebr *e);
 /* Call after unlinking; what was unlinked may go when cid_ebr_passed(). */
 uint64_t cid_ebr_retire(struct cid_ebr *e);
 bool cid_ebr_passed(struct cid_ebr *e, uint64_t epoch);

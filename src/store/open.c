@@ -169,13 +169,22 @@ static int read_root(struct cidstore *s, unsigned *bad, struct cidstore_error *e
 static int open_files(struct cidstore *s, struct cidstore_error *err)
 {
 	int rw = s->readonly ? O_RDONLY : O_RDWR, rc;
+	struct stat st;
 
 	rc = open_file(s, CID_H5_MAIN_NAME, rw, &s->mainfd, err);
 	if (rc == 0)
 		rc = open_file(s, "wal-0.h5", rw, &s->walfd, err);
 	if (rc == 0)
 		rc = open_file(s, "deletions-0.h5", rw, &s->delfd, err);
-	if (rc == 0 && !s->readonly) {
+	if (rc)
+		return rc;
+	rc = s->io->stat(s->io->self, s->delfd, &st);
+	if (rc)
+		return cid_err_set(err, cid_err_from_errno(rc), "deletions-0.h5: %s",
+				   strerror(-rc));
+	if ((uint64_t)st.st_size < s->root.data_offset[4] + s->root.deletion_pages * CID_PAGE)
+		return cid_err_set(err, CIDSTORE_ECORRUPT, "deletions-0.h5: file is cut off");
+	if (!s->readonly) {
 		(void)s->io->lock(s->io->self, s->mainfd, false);
 		(void)s->io->lock(s->io->self, s->walfd, false);
 		(void)s->io->lock(s->io->self, s->delfd, false);

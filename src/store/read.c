@@ -168,3 +168,8 @@ int cid_store_key_info(struct cidstore *s, struct cidstore_id key, struct cid_ke
 	}
 	return end(&r, rc);
 }
+
+void cid_store_abandon_read(struct cidstore *s)
+{
+	cid_ebr_abandon(&s->ebr);
+}

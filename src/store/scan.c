@@ -234,6 +234,8 @@ int cid_scan_keys(struct cid_tables *t, const struct cid_view *v, struct cidstor
 					out[got++] = it;
 			}
 			cid_key_fini(&k);
+			if (rc)
+				break; /* the next call begins with this key */
 		}
 		at = (struct cidstore_pos){ it.hash, it.id, 1 };
 		for (unsigned i = 0; rc == 0 && i < sc.n; i++) {

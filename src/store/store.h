@@ -36,6 +36,10 @@ int cid_store_readonly(struct cidstore *s);
 /* 62-bit order of identifiers in listings of this store. */
 uint64_t cid_store_hash(struct cidstore *s, struct cidstore_id id);
 
+/* The calling thread left a read of the store by a jump, as a handler of SIGBUS
+ * does. What the read had allocated is lost. */
+void cid_store_abandon_read(struct cidstore *s);
+
 /* Called after each acknowledged bulk change or batch (not after the single
  * changes), in the writer's thread and without locks held, so that a front end
  * can drop what it caches: key is NULL when too much changed to tell. The hook

@@ -406,7 +406,7 @@ int cid_sweep_step(struct cidstore *s)
 		return cid_sweep_finish(s);
 	p = cid_dir_get(v->dir, s->sweep.at);
 	st.old = p;
-	st.depth = (uint32_t)p->slot.depth;
+	st.depth = st.child_depth = (uint32_t)p->slot.depth;
 	end = range_end(p->prefix, st.depth);
 	if (p->slot.pos) {
 		struct cid_part_index *x;

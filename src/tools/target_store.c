@@ -3,18 +3,21 @@
 #include "tools/target.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "base/err.h"
 #include "tools/restore.h"
 
-#define ITEMS 4096
+#define ITEMS	 4096
+#define WATCH_NS 100000000
 
 struct store_target {
 	struct cid_target t; /* first */
 	struct cidstore *s;
-	bool change;
 	struct cid_restore *restore; /* while an import runs */
 };
 
@@ -306,10 +309,55 @@ static int store_stats(struct cid_target *t, cid_stat_fn *fn, void *arg)
 	return rc;
 }
 
+/* Shows how a compaction that blocks the caller gets on: what waits in runs
+ * becomes less. */
+struct watch {
+	struct cidstore *s;
+	void (*progress)(double part);
+	pthread_mutex_t lock;
+	pthread_cond_t ended;
+	bool end; /* protected by lock */
+};
+
+static void *watch_compaction(void *arg)
+{
+	struct watch *w = arg;
+	struct cidstore_stats stats;
+	struct timespec until;
+	uint64_t most = 0;
+
+	pthread_mutex_lock(&w->lock);
+	while (!w->end) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += WATCH_NS;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		pthread_cond_timedwait(&w->ended, &w->lock, &until);
+		cidstore_stats(w->s, &stats);
+		if (stats.run_entries > most)
+			most = stats.run_entries;
+		w->progress(most > 0 ? 1 - (double)stats.run_entries / (double)most : -1);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
 static int store_compact(struct cid_target *t, void (*progress)(double part))
 {
-	progress(-1);
-	return answer(t, cidstore_compact(self(t)->s));
+	struct watch w = { self(t)->s, progress, PTHREAD_MUTEX_INITIALIZER,
+			   PTHREAD_COND_INITIALIZER, false };
+	pthread_t thread;
+	int watched = pthread_create(&thread, NULL, watch_compaction, &w) == 0;
+	int rc = cidstore_compact(w.s);
+
+	if (watched) {
+		pthread_mutex_lock(&w.lock);
+		w.end = true;
+		pthread_cond_signal(&w.ended);
+		pthread_mutex_unlock(&w.lock);
+		pthread_join(thread, NULL);
+	}
+	return answer(t, rc);
 }
 
 static int store_close(struct cid_target *t, struct cidstore_error *err)
@@ -364,7 +412,6 @@ int cid_target_open_store(const char *path, bool change, struct cid_target **out
 	}
 	x->t.ops = &store_ops;
 	x->t.path = path;
-	x->change = change;
 	*out = &x->t;
 	return 0;
 }

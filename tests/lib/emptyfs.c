@@ -11,9 +11,7 @@
  * change succeeds. A listing of the root has KEYS entries, one of a directory
  * VALUES. Prints "ready" when it is mounted, and ends when it is unmounted.
  */
-#define FUSE_USE_VERSION 314
 #include <errno.h>
-#include <fuse_lowlevel.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,6 +19,8 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include "fusefs/device.h"
+#include "fusefs/lowlevel.h"
 
 #define TIMEOUT 3600.0
 #define ROOT 1u
@@ -248,6 +248,7 @@ static int serve(const char *options, const char *mountpoint, unsigned idle)
 	    !fuse_opt_add_arg(&args, options))
 		se = fuse_session_new(&args, &ops, sizeof(ops), NULL);
 	if (se && cfg && !fuse_session_mount(se, mountpoint)) {
+		cid_device_attach(se);
 		fuse_set_signal_handlers(se);
 		fuse_loop_cfg_set_clone_fd(cfg, 1);
 		fuse_loop_cfg_set_idle_threads(cfg, idle);

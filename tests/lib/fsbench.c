@@ -215,6 +215,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	puts("operation,count,seconds,per_second");
+	fflush(stdout); /* before the first fork */
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		if (run(&kinds[i]))
 			return 1;

@@ -402,7 +402,7 @@ void crash_build(struct disk *image, const struct disk *d, enum crash_kind k, ui
 
 		if (!f->mem)
 			continue;
-		disk_sync(image, i);
+		disk_settle(image, i);
 		copy_pages(image, d, i);
 		f->used = d->file[i].used;
 		memcpy(f->blocks, d->file[i].blocks, sizeof(f->blocks));
@@ -410,10 +410,11 @@ void crash_build(struct disk *image, const struct disk *d, enum crash_kind k, ui
 	image->pages = d->pages;
 	image->files = d->files;
 	image->made = d->made;
-	image->capacity = d->capacity;
+	image->capacity = 0;
 	image->clock = d->clock + 1000000000;
 	image->short_writes = d->short_writes;
-	image->dead = false;
+	image->dead = image->failed = false;
+	image->fail_sync = 0;
 	image->random.s = seed;
 	image->seq = d->seq;
 	image->trace = image->events = image->writes = 0;

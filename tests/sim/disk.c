@@ -100,7 +100,7 @@ void disk_reset(struct disk *d, uint64_t seed)
 		if (madvise(f->mem, DISK_FILE_BYTES, MADV_DONTNEED) ||
 		    madvise(f->at, AT_BYTES, MADV_DONTNEED))
 			stop("madvise");
-		f->used = false;
+		f->used = f->stuck = false;
 		f->size = f->base_size = 0;
 		f->nsizes = f->nsector = f->nversion = f->ndiff = 0;
 		f->nblob = 1;
@@ -110,7 +110,8 @@ void disk_reset(struct disk *d, uint64_t seed)
 	disk_release(d);
 	d->files = d->names = d->durables = 0;
 	d->nchange = 0;
-	d->made = d->dead = false;
+	d->made = d->dead = d->failed = false;
+	d->fail_sync = 0;
 	d->seq = d->events = d->trace = d->writes = d->pages = d->capacity = 0;
 	d->clock = 1700000000000000000ull;
 	d->random.s = seed;
@@ -440,8 +441,15 @@ void disk_after(struct disk *d, const void *p, size_t n)
 
 void disk_sync(struct disk *d, int file)
 {
+	if (!d->file[file].stuck)
+		disk_settle(d, file);
+}
+
+void disk_settle(struct disk *d, int file)
+{
 	struct disk_file *f = &d->file[file];
 
+	f->stuck = false;
 	for (size_t i = 0; i < f->nsector; i++)
 		f->at[f->sector[i].number] = 0;
 	f->nsector = f->nversion = f->nsizes = 0;
@@ -468,7 +476,7 @@ void disk_adopt(struct disk *d, struct disk *from)
 		f->used = g->used;
 		f->size = g->size;
 		memcpy(f->blocks, g->blocks, sizeof(f->blocks));
-		disk_sync(d, i);
+		disk_settle(d, i);
 	}
 	memcpy(d->name, from->name, sizeof(d->name));
 	d->names = from->names;
@@ -476,5 +484,6 @@ void disk_adopt(struct disk *d, struct disk *from)
 	d->pages = from->pages;
 	disk_sync_names(d);
 	disk_release(d);
-	d->dead = false;
+	d->dead = d->failed = false;
+	d->fail_sync = 0;
 }

@@ -61,6 +61,7 @@ struct disk_file {
 	uint8_t *mem;	/* DISK_FILE_BYTES */
 	uint32_t *at;	/* per sector: index + 1 into sector, 0: clean */
 	bool used;
+	bool stuck; /* a sync failed */
 	uint64_t size, base_size;
 	struct disk_size *sizes;
 	size_t nsizes, cap_sizes;
@@ -125,6 +126,10 @@ struct disk {
 	/* After a power cut: nothing is changed any more, calls fail. */
 	bool dead;
 	bool short_writes;
+	/* The sync that fails: so many syncs from now, 0: none. What was pending
+	 * then stays so, whatever later syncs of that file say. */
+	uint64_t fail_sync;
+	bool failed;
 	uint8_t saved[DISK_SECTOR]; /* what a store into a mapping replaces */
 	struct disk *parent, *child;
 	/* Told after (sync: before and after) each change. `record` first. */
@@ -159,6 +164,7 @@ void disk_resize(struct disk *d, int file, uint64_t size);
 void disk_before(struct disk *d, const void *p, size_t n);
 void disk_after(struct disk *d, const void *p, size_t n);
 void disk_sync(struct disk *d, int file);
+void disk_settle(struct disk *d, int file); /* nothing pending, whatever failed */
 void disk_sync_names(struct disk *d);
 void disk_tell(struct disk *d, enum disk_event e, int file);
 /* How many of the pages of a range take no space yet. */

@@ -114,6 +114,10 @@ static int sim_sync(void *self, int fd)
 	disk_tell(d, DISK_SYNC, x->file);
 	if (d->dead)
 		return -EIO;
+	if (d->fail_sync && --d->fail_sync == 0) {
+		d->failed = d->file[x->file].stuck = true;
+		return -EIO;
+	}
 	disk_sync(d, x->file);
 	tick(d, 100000);
 	disk_tell(d, DISK_SYNCED, x->file);

@@ -13,11 +13,10 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sim/world.h"
 #include "wal/record.h"
-
-enum { DEPTH = 2 };
 
 /* Chances, in 1/1024, that a moment is crashed. */
 static const uint16_t chance[DISK_EVENTS] = {
@@ -51,12 +50,12 @@ static void second_use(struct world *b, uint64_t at, struct rng *r)
 	figures.uses++;
 	b->disk->event = NULL;
 	b->disk->record = work_record;
-	if (world_open(b, message, sizeof(message)))
+	if (world_open(b, 0, message, sizeof(message)))
 		world_fail(b, "the third open fails: %s", message);
 	ledger_fork(&b->own, b->ledger, at);
 	b->ledger = &b->own;
 	b->first_note = 0;
-	b->todos = b->done = 0;
+	work_forget(b);
 	if (b->child && rng_one_in(r, 2))
 		b->disk->event = oracle_event;
 	b->seed = rng_next(r);
@@ -94,13 +93,11 @@ static void second_use(struct world *b, uint64_t at, struct rng *r)
 		b->s = NULL;
 		if (rc)
 			world_fail(b, "close fails: %s", cidstore_strerror(rc));
-		if (crash_pending(b->disk) && b->disk->nchange)
-			world_fail(b, "closed, and names are not durable");
 	} else {
 		world_kill(b);
 	}
 	world_check(b);
-	if (world_open(b, message, sizeof(message)))
+	if (world_open(b, 0, message, sizeof(message)))
 		world_fail(b, "the last open fails: %s", message);
 	world_compare(b, ledger_end(b->ledger));
 	world_kill(b);
@@ -134,9 +131,10 @@ uint64_t oracle_judge(struct world *w, enum crash_kind k, uint64_t seed, bool al
 	struct world *b = w->child;
 	struct rng r = { seed ^ 0x5bd1e995 };
 	char message[500];
-	uint64_t at, lsn, writes;
+	uint64_t at, lsn, writes, seen;
 	int rc;
 
+	(void)alarm(PATIENCE);
 	figures.images++;
 	figures.kind[k]++;
 	crash_build(b->disk, w->disk, k, seed);
@@ -149,7 +147,21 @@ uint64_t oracle_judge(struct world *w, enum crash_kind k, uint64_t seed, bool al
 	b->first_note = 0;
 	b->disk->record = count_note;
 	b->disk->event = b->child && rng_one_in(&r, 4) ? oracle_event : NULL;
-	rc = world_open(b, message, sizeof(message));
+	/* Who may only read sees what recovery would find. */
+	seen = UINT64_MAX;
+	if (!w->creating && rng_one_in(&r, 8)) {
+		uint64_t was = b->disk->events;
+
+		if (world_open(b, CIDSTORE_RDONLY, message, sizeof(message)))
+			world_fail(b, "reading only, the store does not open: %s", message);
+		seen = units_of(b);
+		world_compare(b, seen);
+		world_kill(b);
+		if (b->disk->events != was)
+			world_fail(b, "a reader wrote");
+		figures.readonly++;
+	}
+	rc = world_open(b, 0, message, sizeof(message));
 	b->disk->event = NULL;
 	if (w->creating && rc == CIDSTORE_ENOTSTORE)
 		return 0;
@@ -163,6 +175,9 @@ uint64_t oracle_judge(struct world *w, enum crash_kind k, uint64_t seed, bool al
 	if (all && at < b->ledger->acked)
 		world_fail(b, "acknowledged operations are lost: %llu of %llu",
 			   (unsigned long long)at, (unsigned long long)b->ledger->acked);
+	if (seen != UINT64_MAX && seen != at)
+		world_fail(b, "a reader saw %llu units, recovery finds %llu",
+			   (unsigned long long)seen, (unsigned long long)at);
 	world_compare(b, at);
 	for (size_t i = 0; i < b->nnested; i++)
 		if (b->nested[i] != at)
@@ -172,12 +187,13 @@ uint64_t oracle_judge(struct world *w, enum crash_kind k, uint64_t seed, bool al
 		figures.states++;
 	else
 		figures.nested++;
+	figures.trace = rng_mix(figures.trace ^ at, b->disk->trace);
 	world_kill(b);
 	if (depth_of(w) > 0 && w->nnested < WORLD_NESTED)
 		w->nested[w->nnested++] = at;
 	if (rng_one_in(&r, 2)) {
 		writes = b->disk->writes;
-		if (world_open(b, message, sizeof(message)))
+		if (world_open(b, 0, message, sizeof(message)))
 			world_fail(b, "the second open fails: %s", message);
 		if (b->disk->writes != writes)
 			world_fail(b, "the second recovery writes");
@@ -200,6 +216,8 @@ void oracle_event(void *arg, struct disk *d, enum disk_event e, int file)
 {
 	struct world *w = arg;
 	uint64_t number = d->events - w->op_events, states, pending;
+	unsigned likely;
+	bool dense;
 	struct rng r = { rng_mix(rng_mix(w->seed, w->op), number) };
 	bool only = options.at_op >= 0 && !w->parent;
 
@@ -209,19 +227,32 @@ void oracle_event(void *arg, struct disk *d, enum disk_event e, int file)
 		d->dead = true;
 		return;
 	}
-	if (!w->child)
+	if (w->may_interleave && w->betweens < 8 && w->s && e != DISK_RECORD && rng_one_in(&r, 5)) {
+		w->betweens++;
+		work_between(w, &r);
+		if (d->dead)
+			return;
+	}
+	if (!w->child || world_enough())
 		return;
-	if (only && ((int64_t)w->op != options.at_op || (int64_t)number != options.at_event))
+	if (only && ((int64_t)w->op != options.at_op ||
+		     (options.at_event >= 0 && (int64_t)number != options.at_event)))
 		return;
+	dense = only && options.at_event < 0;
 	pending = crash_pending(d);
-	if (rng_below(&r, 1024) >= chance[e] / (w->parent ? 2u : 1u))
+	likely = chance[e];
+	if (e == DISK_RECORD)
+		likely = w->special == 2 ? 400 : w->special ? 40 : likely;
+	if (rng_below(&r, 1024) >= likely / (w->parent ? 6u : 1u) && !dense && !only)
 		return;
 	states = pending ? rng_below(&r, w->parent ? 2 : 5) + 1 : 1;
+	if (dense)
+		states = 8;
 	for (uint64_t i = 0; i < states; i++) {
 		uint64_t seed = rng_next(&r);
 		enum crash_kind k = (enum crash_kind)rng_below(&r, CRASH_KINDS);
 
-		if (only && (int64_t)i != options.at_state)
+		if (only && !dense && (int64_t)i != options.at_state)
 			continue;
 		w->child->at_event = number;
 		w->child->at_state = i;

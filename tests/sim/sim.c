@@ -2,13 +2,14 @@
 /*
  * sim.c - the power-cut simulator
  *
- * usage: sim [--seed N] [--ops N] [--states N] [--seconds N] [--at STEP.EVENT.STATE]
- *            [--verbose]
+ * usage: sim [--seed N] [--ops N] [--states N] [--seconds N] [--verbose] [--whole]
+ *            [--at STEP[.EVENT.STATE] [--skip STEPS]]
  *
  * Runs histories of random operations on a store whose disk is in memory, one
  * seed after the other, until so many crash states were judged or so many
  * seconds are over. Everything follows from the seed. A failure prints the line
- * that repeats it and ends with status 1.
+ * that repeats it, looks for the fewest steps that still fail (not with
+ * --whole), and ends with status 1.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -19,14 +20,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sim/shrink.h"
 #include "sim/world.h"
+#include "wal/record.h"
 
 struct options options = {
 	.seed = 1, .ops = 1500, .states = 20000, .seconds = 60,
-	.at_op = -1, .at_event = -1, .at_state = -1, .depth = 2,
+	.at_op = -1, .at_event = -1, .at_state = -1, .shrink = true,
 };
 
-static double seconds(void)
+double world_seconds(void)
 {
 	struct timespec t;
 
@@ -34,32 +37,26 @@ static double seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+bool world_enough(void)
+{
+	return options.at_op < 0 && (figures.states + figures.nested >= options.states ||
+				     world_seconds() > options.until);
+}
+
 /* A crash of the engine, or a loop without end, also names its place. */
 static void caught(int sig)
 {
-	static const char text[] = "not ok 1 - the engine died or hangs\n";
-	const struct world *w = world_current(), *first = NULL, *top;
-	char where[500], line[900];
-	int n;
+	const struct world *w = world_current();
+	char line[1600];
+	size_t n;
 
 	(void)signal(sig, SIG_DFL);
-	(void)!write(1, text, sizeof(text) - 1);
 	if (!w)
 		_exit(1);
-	for (top = w; top->parent; top = top->parent)
-		first = top;
-	world_where(w, where, sizeof(where));
-	n = snprintf(line, sizeof(line), "# signal %d at %s\n# repeat: sim --seed %llu --ops %llu", sig,
-		     where, (unsigned long long)options.seed, (unsigned long long)options.ops);
-	if (first)
-		n += snprintf(line + n, sizeof(line) - (size_t)n, " --at %llu.%llu.%llu",
-			      (unsigned long long)top->op, (unsigned long long)first->at_event,
-			      (unsigned long long)first->at_state);
-	line[n++] = '\n';
-	(void)!write(1, line, (size_t)n);
-	if (sig == SIGALRM)
-		_exit(1);
-	(void)raise(sig);
+	n = world_note(w, sig == SIGALRM ? "the engine hangs" : "the engine died", line, sizeof(line));
+	failure->hung = sig == SIGALRM;
+	(void)!write(1, line, n);
+	_exit(1);
 }
 
 /* The power went: the image is judged, and the history goes on from it. */
@@ -79,6 +76,8 @@ static void resurrect(struct world *w, struct rng *r)
 		disk_release(w->disk);
 		w->disk->event = NULL;
 		w->dying = 0;
+		w->full = false;
+		w->disk->capacity = 0;
 		w->child->at_event = w->disk->events - w->op_events;
 		w->child->at_state = 999;
 		at = oracle_judge(w, k, seed, k == CRASH_KEPT);
@@ -86,13 +85,18 @@ static void resurrect(struct world *w, struct rng *r)
 		disk_adopt(w->disk, w->child->disk);
 		ledger_rollback(w->ledger, at);
 		w->ledger->acked = at;
-		w->todos = w->done = 0;
+		work_forget(w);
 		w->disk->event = oracle_event;
 		if (rng_one_in(r, 4))
 			w->dying = rng_below(r, 12) + 1;
-		rc = world_open(w, message, sizeof(message));
+		if (rng_one_in(r, 8))
+			w->disk->fail_sync = rng_below(r, 4) + 1;
+		rc = world_open(w, 0, message, sizeof(message));
+		if (rc && w->disk->failed)
+			w->disk->dead = true;
 		if (w->disk->dead)
 			continue;
+		w->disk->fail_sync = 0;
 		if (rc)
 			world_fail(w, "opening again: %s", message);
 		w->dying = 0;
@@ -101,7 +105,26 @@ static void resurrect(struct world *w, struct rng *r)
 	}
 }
 
-static void run(struct world *w, double until)
+/* Others fill the disk, or free some of it. The store looks at the free space
+ * now and then only, and keeps 8 MiB to itself. */
+static void squeeze(struct world *w, struct rng *r)
+{
+	w->scarce = false;
+	switch (rng_below(r, 6)) {
+	case 0:
+		w->disk->capacity = 0;
+		break;
+	case 1:
+	case 2:
+		w->disk->capacity = w->disk->pages + rng_below(r, 400);
+		w->scarce = true;
+		break;
+	default:
+		w->disk->capacity = w->disk->pages + 2048 + rng_below(r, 2500);
+	}
+}
+
+static void run(struct world *w)
 {
 	static const uint32_t threshold[] = { 4, 8, 8, 16 };
 	struct rng r = { options.seed };
@@ -113,16 +136,21 @@ static void run(struct world *w, double until)
 		.hash_seed = rng_next(&r) | 1,
 	};
 	struct cidstore_error err = { 0, "" };
+	/* Long lives fill the log many times, short ones recover often. */
+	uint64_t rarely = rng_one_in(&r, 2) ? 60 : 500;
+	bool tight = rng_one_in(&r, 3);
 	char message[500];
 	int rc;
 
+	(void)alarm(PATIENCE);
 	disk_reset(w->disk, rng_next(&r));
 	ledger_init(&w->own);
 	w->ledger = &w->own;
 	w->seed = options.seed;
 	w->op = w->op_events = 0;
 	w->dying = 0;
-	w->todos = w->done = 0;
+	w->full = false;
+	work_forget(w);
 	w->disk->short_writes = true;
 	w->disk->event = oracle_event;
 	w->disk->record = work_record;
@@ -131,26 +159,34 @@ static void run(struct world *w, double until)
 	if (rc)
 		world_fail(w, "create: %s", err.message);
 	w->creating = false;
-	if (world_open(w, message, sizeof(message)))
+	if (world_open(w, 0, message, sizeof(message)))
 		world_fail(w, "open: %s", message);
 	for (w->op = 1; w->op <= options.ops; w->op++) {
 		struct rng o = { rng_mix(options.seed, w->op) };
 
 		if (options.skip && options.skip[w->op])
 			continue;
-		(void)alarm(120);
+		(void)alarm(PATIENCE);
 		w->op_events = w->disk->events;
-		if (!w->dying && rng_one_in(&o, 60)) {
+		if (!w->dying && rng_one_in(&o, rarely)) {
 			w->dying = rng_below(&o, 100) + 1;
 			w->dying_writes = !rng_one_in(&o, 4);
 		}
+		if (!w->disk->failed && rng_one_in(&o, 4 * rarely))
+			w->disk->fail_sync = rng_below(&o, 12) + 1;
+		if (tight && rng_one_in(&o, 40))
+			squeeze(w, &o);
 		work_step(w, &o, (unsigned)(w->op / 200 % WORK_PHASES));
+		if (w->disk->failed) {
+			figures.failures++;
+			if (rng_one_in(&o, 4))
+				w->disk->dead = true;
+		}
 		if (w->disk->dead)
 			resurrect(w, &o);
 		if (rng_one_in(&o, 50))
 			world_compare(w, ledger_end(w->ledger));
-		if (options.at_op < 0 && (figures.states + figures.nested >= options.states ||
-					  (w->op % 16 == 0 && seconds() > until)))
+		if (world_enough())
 			break;
 		if (options.at_op >= 0 && (int64_t)w->op > options.at_op)
 			break;
@@ -175,15 +211,36 @@ static uint64_t number(const char *s)
 	return n;
 }
 
+/* "3-40,44": the steps to leave out. */
+static const uint8_t *parse_skip(const char *s)
+{
+	uint8_t *skip = calloc(options.ops + 2, 1);
+	unsigned long long from, to;
+
+	while (skip && *s) {
+		char *end;
+
+		from = to = strtoull(s, &end, 10);
+		if (*end == '-')
+			to = strtoull(end + 1, &end, 10);
+		for (unsigned long long i = from; i <= to && i <= options.ops; i++)
+			skip[i] = 1;
+		s = *end ? end + 1 : end;
+	}
+	return skip;
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option list[] = {
 		{ "seed", required_argument, NULL, 's' },    { "ops", required_argument, NULL, 'o' },
 		{ "states", required_argument, NULL, 'n' },  { "seconds", required_argument, NULL, 't' },
 		{ "at", required_argument, NULL, 'a' },	     { "verbose", no_argument, NULL, 'v' },
+		{ "skip", required_argument, NULL, 'k' },    { "whole", no_argument, NULL, 'w' },
 		{ NULL, 0, NULL, 0 },
 	};
-	long long a, b, c;
+	long long a, b = -1, c = -1;
+	const char *skip = NULL;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", list, NULL)) != -1)
@@ -201,13 +258,20 @@ static void parse(int argc, char **argv)
 			options.seconds = number(optarg);
 			break;
 		case 'a':
-			if (sscanf(optarg, "%lld.%lld.%lld", &a, &b, &c) != 3) {
-				fprintf(stderr, "sim: --at wants STEP.EVENT.STATE\n");
+			if (sscanf(optarg, "%lld.%lld.%lld", &a, &b, &c) < 1) {
+				fprintf(stderr, "sim: --at wants STEP or STEP.EVENT.STATE\n");
 				exit(2);
 			}
 			options.at_op = a;
 			options.at_event = b;
 			options.at_state = c;
+			options.shrink = false;
+			break;
+		case 'k':
+			skip = optarg;
+			break;
+		case 'w':
+			options.shrink = false;
 			break;
 		case 'v':
 			options.verbose = true;
@@ -215,27 +279,48 @@ static void parse(int argc, char **argv)
 		default:
 			exit(2);
 		}
+	if (skip)
+		options.skip = parse_skip(skip);
 }
 
-int main(int argc, char **argv)
+static void print_figures(void)
 {
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGALRM };
-	double start = seconds(), until;
-	struct world *w[3];
-	uint64_t first, histories = 0, trace = 0;
+	const struct figures *f = &figures;
 
-	parse(argc, argv);
-	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
-		(void)signal(fatal[i], caught);
+	printf("# %llu units, %llu power cuts survived, %llu checks, %llu second uses, "
+	       "%llu read-only opens\n",
+	       (unsigned long long)f->units, (unsigned long long)f->cuts,
+	       (unsigned long long)f->checks, (unsigned long long)f->uses,
+	       (unsigned long long)f->readonly);
+	printf("# %llu commits %llu flushes %llu sweeps %llu splits %llu merges %llu promotions "
+	       "%llu demotions %llu deletion records %llu files\n",
+	       (unsigned long long)f->commits, (unsigned long long)f->flushes,
+	       (unsigned long long)f->sweeps, (unsigned long long)f->splits,
+	       (unsigned long long)f->merges, (unsigned long long)f->promotions,
+	       (unsigned long long)f->demotions, (unsigned long long)f->gc_records,
+	       (unsigned long long)f->files);
+	printf("# %llu calls between others, %llu steps after a failed sync, %llu on a full disk, "
+	       "emptied %llu times, %llu snapshots read\n",
+	       (unsigned long long)f->between, (unsigned long long)f->failures,
+	       (unsigned long long)f->full, (unsigned long long)f->emptied,
+	       (unsigned long long)f->snapshots);
+	printf("# records by kind:");
+	for (int i = 1; i <= CID_OP_LAST; i++)
+		printf(" %llu", (unsigned long long)f->opcode[i]);
+	printf("\n");
+}
+
+static int histories(void)
+{
+	double start = world_seconds();
+	struct world *w[3];
+	uint64_t first = options.seed, count = 0, trace = 0;
+
 	for (int i = 0; i < 3; i++)
 		w[i] = world_new(i ? w[i - 1] : NULL);
-	first = options.seed;
-	until = start + (double)options.seconds;
-	printf("1..1\n# seed %llu\n", (unsigned long long)first);
 	for (;; options.seed++) {
-		(void)fflush(stdout);
-		run(w[0], until);
-		histories++;
+		run(w[0]);
+		count++;
 		trace = rng_mix(trace, w[0]->disk->trace);
 		if (options.verbose)
 			printf("# seed %llu: trace %016llx, %llu states, %llu nested, %d files\n",
@@ -243,27 +328,32 @@ int main(int argc, char **argv)
 			       (unsigned long long)w[0]->disk->trace,
 			       (unsigned long long)figures.states,
 			       (unsigned long long)figures.nested, w[0]->disk->files);
-		if (options.at_op >= 0 || figures.states + figures.nested >= options.states ||
-		    seconds() > until)
+		(void)fflush(stdout);
+		if (options.at_op >= 0 || world_enough())
 			break;
 	}
 	printf("ok 1 - %llu crash states, no violation\n",
 	       (unsigned long long)(figures.states + figures.nested));
-	printf("# %llu histories from seed %llu, trace %016llx; %llu states, %llu nested, %.0f a second\n",
-	       (unsigned long long)histories, (unsigned long long)first, (unsigned long long)trace,
+	printf("# %llu histories from seed %llu, trace %016llx; %llu states, %llu nested "
+	       "(%016llx), %.0f a second\n",
+	       (unsigned long long)count, (unsigned long long)first, (unsigned long long)trace,
 	       (unsigned long long)figures.states, (unsigned long long)figures.nested,
-	       (double)(figures.states + figures.nested) / (seconds() - start));
-	printf("# %llu units, %llu power cuts survived, %llu checks, %llu second uses\n",
-	       (unsigned long long)figures.units, (unsigned long long)figures.cuts,
-	       (unsigned long long)figures.checks, (unsigned long long)figures.uses);
-	printf("# %llu commits %llu flushes %llu sweeps %llu splits %llu merges %llu promotions "
-	       "%llu demotions %llu deletion records, %llu files\n",
-	       (unsigned long long)figures.commits, (unsigned long long)figures.flushes,
-	       (unsigned long long)figures.sweeps, (unsigned long long)figures.splits,
-	       (unsigned long long)figures.merges, (unsigned long long)figures.promotions,
-	       (unsigned long long)figures.demotions, (unsigned long long)figures.gc_records,
-	       (unsigned long long)figures.files);
+	       (unsigned long long)figures.trace,
+	       (double)(figures.states + figures.nested) / (world_seconds() - start));
+	print_figures();
 	for (int i = 3; i-- > 0;)
 		world_free(w[i]);
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGALRM };
+
+	parse(argc, argv);
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		(void)signal(fatal[i], caught);
+	options.until = world_seconds() + (double)options.seconds;
+	printf("1..1\n# seed %llu\n", (unsigned long long)options.seed);
+	return shrink_run(histories, 60);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "sim/shrink.h"
 #include "sim/world.h"
 
 #include <stdarg.h>
@@ -41,7 +42,7 @@ void world_free(struct world *w)
 }
 
 /* From the first world down: where each is at. */
-void world_where(const struct world *w, char *out, size_t n)
+static size_t where(const struct world *w, char *out, size_t n)
 {
 	const struct world *chain[8];
 	size_t depth = 0, at = 0;
@@ -61,44 +62,61 @@ void world_where(const struct world *w, char *out, size_t n)
 			m = snprintf(out + at, n - at, "step %llu", (unsigned long long)x->op);
 		at += m > 0 ? (size_t)m : 0;
 	}
+	return at < n ? at : n - 1;
+}
+
+size_t world_note(const struct world *w, const char *text, char *out, size_t n)
+{
+	const struct world *top = w, *first = NULL;
+	char place[500], at[100] = "";
+
+	for (; top->parent; top = top->parent)
+		first = top;
+	(void)where(w, place, sizeof(place));
+	if (first)
+		(void)snprintf(at, sizeof(at), ".%llu.%llu", (unsigned long long)first->at_event,
+			       (unsigned long long)first->at_state);
+	(void)snprintf(failure->text, sizeof(failure->text), "%s", text);
+	failure->seed = options.seed;
+	failure->step = top->op;
+	failure->crash = first != NULL;
+	failure->event = first ? first->at_event : 0;
+	failure->state = first ? first->at_state : 0;
+	failure->failed = true;
+	(void)snprintf(out, n,
+		       "not ok 1 - %s\n# at %s\n# repeat: sim --seed %llu --ops %llu --at %llu%s\n"
+		       "# log: %llu units, %llu acknowledged, %llu must survive\n",
+		       text, place, (unsigned long long)options.seed,
+		       (unsigned long long)options.ops, (unsigned long long)top->op, at,
+		       (unsigned long long)ledger_end(w->ledger),
+		       (unsigned long long)w->ledger->acked, (unsigned long long)w->ledger->floor);
+	return strlen(out);
 }
 
 void world_fail(const struct world *w, const char *fmt, ...)
 {
-	const struct world *top = w, *first = NULL;
-	char where[500], line[200];
+	char text[600], line[1600];
 	va_list ap;
 
-	for (; top->parent; top = top->parent)
-		first = top;
-	world_where(w, where, sizeof(where));
-	(void)snprintf(line, sizeof(line), "sim --seed %llu --ops %llu",
-		       (unsigned long long)options.seed, (unsigned long long)options.ops);
-	printf("not ok 1 - ");
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	printf("\n# at %s\n# repeat: %s", where, line);
-	if (first)
-		printf(" --at %llu.%llu.%llu", (unsigned long long)top->op,
-		       (unsigned long long)first->at_event, (unsigned long long)first->at_state);
-	printf("\n# log: %llu units, %llu acknowledged, %llu must survive\n",
-	       (unsigned long long)ledger_end(w->ledger), (unsigned long long)w->ledger->acked,
-	       (unsigned long long)w->ledger->floor);
+	(void)world_note(w, text, line, sizeof(line));
+	(void)fputs(line, stdout);
 	(void)fflush(stdout);
 	_exit(1);
 }
 
 /* ---- opening, dying ---- */
 
-int world_open(struct world *w, char *message, size_t n)
+int world_open(struct world *w, unsigned flags, char *message, size_t n)
 {
 	struct cidstore_error err = { 0, "" };
 	int rc;
 
 	current = w;
 	figures.opens++;
-	rc = cid_store_open_io(&w->disk->io, DISK_PATH, CIDSTORE_MANUAL, &w->s, &err);
+	rc = cid_store_open_io(&w->disk->io, DISK_PATH, CIDSTORE_MANUAL | flags, &w->s, &err);
 	if (rc)
 		w->s = NULL;
 	(void)snprintf(message, n, "%s", err.message);
@@ -126,6 +144,13 @@ void world_count(struct world *w)
 	figures.commits += st.checkpoints;
 }
 
+void world_close_snapshot(struct world *w)
+{
+	if (w->snap)
+		cidstore_snapshot_close(w->snap);
+	w->snap = NULL;
+}
+
 void world_kill(struct world *w)
 {
 	bool was = w->disk->dead;
@@ -133,6 +158,7 @@ void world_kill(struct world *w)
 	if (!w->s)
 		return;
 	w->disk->dead = true;
+	world_close_snapshot(w);
 	(void)cidstore_close(w->s);
 	w->s = NULL;
 	for (int i = 0; i < DISK_FDS; i++)
@@ -143,12 +169,6 @@ void world_kill(struct world *w)
 }
 
 /* ---- judging ---- */
-
-static void differ(struct world *w, uint64_t at, const char *what, struct cidstore_id key)
-{
-	world_fail(w, "after %llu units: %s (key %d)", (unsigned long long)at, what,
-		   model_key_number(key));
-}
 
 /* Says what differs between the store and the state it should have. */
 static void explain(struct world *w, uint64_t at)
@@ -192,46 +212,73 @@ static void explain(struct world *w, uint64_t at)
 	free(l);
 }
 
-void world_compare(struct world *w, uint64_t at)
+static int list_keys(struct world *w, bool snap, struct cidstore_pos *pos,
+		     struct cidstore_item *out, size_t cap, size_t *n)
+{
+	return snap ? cidstore_snapshot_keys(w->snap, pos, out, cap, n) :
+		      cidstore_scan_keys(w->s, pos, out, cap, n);
+}
+
+static int list_values(struct world *w, bool snap, struct cidstore_id key, struct cidstore_pos *pos,
+		       struct cidstore_item *out, size_t cap, size_t *n)
+{
+	return snap ? cidstore_snapshot_values(w->snap, key, pos, out, cap, n) :
+		      cidstore_scan_values(w->s, key, pos, out, cap, n);
+}
+
+/* Lists everything there is. */
+static struct digest digest_all(struct world *w, bool snap)
 {
 	struct cidstore_pos pos = { 0 };
 	struct cidstore_item item[128], value[256];
-	struct digest d = { 0, 0 }, want = ledger_digest(w->ledger, at);
+	struct digest d = { 0, 0 };
 	uint64_t last = 0;
 	size_t n, m;
 
 	current = w;
 	do {
-		int rc = cidstore_scan_keys(w->s, &pos, item, 128, &n);
+		int rc = list_keys(w, snap, &pos, item, 128, &n);
 
 		if (rc)
 			world_fail(w, "listing keys: %s", cidstore_strerror(rc));
 		for (size_t i = 0; i < n; i++) {
 			struct cidstore_pos at_value = { 0 };
+			int key = model_key_number(item[i].id);
 			uint64_t count = 0;
 
 			if (item[i].hash < last)
-				differ(w, at, "keys out of order", item[i].id);
+				world_fail(w, "keys are listed out of order (key %d)", key);
 			last = item[i].hash;
 			digest_key(&d, item[i].id, true);
 			do {
-				rc = cidstore_scan_values(w->s, item[i].id, &at_value, value, 256, &m);
+				rc = list_values(w, snap, item[i].id, &at_value, value, 256, &m);
 				if (rc)
-					world_fail(w, "listing values of key %d: %s",
-						   model_key_number(item[i].id),
+					world_fail(w, "listing values of key %d: %s", key,
 						   cidstore_strerror(rc));
 				for (size_t k = 0; k < m; k++)
 					digest_pair(&d, item[i].id, value[k].id, true);
 				count += m;
 			} while (m);
 			if (count != item[i].count)
-				differ(w, at, "a count differs from the listing", item[i].id);
+				world_fail(w, "key %d: the count is not that of the listing", key);
 		}
 	} while (n);
-	if (!digest_equal(d, want)) {
-		explain(w, at);
-		world_fail(w, "the content is not that after %llu units", (unsigned long long)at);
-	}
+	return d;
+}
+
+void world_compare(struct world *w, uint64_t at)
+{
+	if (digest_equal(digest_all(w, false), ledger_digest(w->ledger, at)))
+		return;
+	explain(w, at);
+	world_fail(w, "the content is not that after %llu units", (unsigned long long)at);
+}
+
+void world_compare_snapshot(struct world *w)
+{
+	figures.snapshots++;
+	if (!digest_equal(digest_all(w, true), w->snap_digest))
+		world_fail(w, "a snapshot changed");
 }
 
 static void say(void *arg, const char *message, double progress)

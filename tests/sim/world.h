@@ -13,23 +13,38 @@
 #include "sim/model.h"
 #include "store/store.h"
 
-enum { WORLD_TODO = 1200, WORLD_NESTED = 64 };
+enum { WORLD_TODO = 1200, WORLD_NESTED = 64, PATIENCE = 40 /* s */ };
+
+/* Operations of a call, in order; each becomes a unit of the ledger when its
+ * record is in the log. */
+struct call {
+	struct todo todo[WORLD_TODO];
+	size_t todos, done;
+	bool grouped, in_group;
+	struct cidstore_pair pair[WORLD_TODO]; /* its arguments */
+	struct cidstore_op batch[WORLD_TODO];
+};
 
 struct world {
 	struct world *parent, *child;
 	struct disk *disk;
 	struct cidstore *s; /* NULL: not open */
+	struct cidstore_snapshot *snap;
+	struct digest snap_digest; /* of the content when it was taken */
 	struct ledger *ledger; /* what a crash of this world is judged by */
 	struct ledger own;
 
-	/* Operations under way, in order; each becomes a unit of the ledger when
-	 * its record is in the log. */
-	struct todo todo[WORLD_TODO];
-	size_t todos, done;
-	bool grouped, in_group;
-	struct cidstore_pair pair[WORLD_TODO]; /* arguments of the call under way */
-	struct cidstore_op batch[WORLD_TODO];
+	/* The call under way, and one that came between its system calls, as
+	 * another thread's would. */
+	struct call call[2];
+	unsigned inner;	   /* which of the two */
+	bool may_interleave;
+	unsigned betweens; /* so often in this call: maintenance must come to an end */
+	unsigned special; /* the newest record: 1 of a transaction, 2 a note */
 
+	bool had_failed;   /* a sync had failed before the call under way */
+	bool full;	   /* the disk was, lately */
+	bool scarce;	   /* others took what the store keeps for itself */
 	bool creating; /* there may be no store yet */
 	uint64_t op;   /* number of the step under way */
 	uint64_t op_events; /* the disk's count when it began */
@@ -47,17 +62,24 @@ struct world {
 
 struct options {
 	uint64_t seed, ops, states, seconds;
-	int64_t at_op, at_event, at_state; /* test this crash state only; -1: all */
-	int depth;
+	/* Test this crash state only; -1: all. Without an event: every event of
+	 * that step, thoroughly. */
+	int64_t at_op, at_event, at_state;
 	bool verbose, shrink;
+	double until; /* monotonic seconds */
 	const uint8_t *skip; /* steps left out, by number; NULL: none */
 };
 extern struct options options;
+/* The time is over: no more crash states, the history ends. */
+bool world_enough(void);
+double world_seconds(void);
 
 struct figures {
 	uint64_t states, nested, images, opens, checks, uses, units, cuts;
+	uint64_t trace; /* hash of all crash states and what was found in them */
 	uint64_t kind[CRASH_KINDS], event[DISK_EVENTS];
-	uint64_t files, torn;
+	uint64_t readonly, failures, full, emptied, snapshots;
+	uint64_t files, between, opcode[16];
 	uint64_t splits, merges, promotions, demotions, sweeps, flushes, gc_records, commits;
 };
 extern struct figures figures;
@@ -65,17 +87,20 @@ extern struct figures figures;
 /* Prints what failed and the line that repeats it, and ends the process. */
 _Noreturn void world_fail(const struct world *w, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* Where everything is at, for a signal handler. */
+/* For a signal handler: where everything is at, noted for the parent process. */
 const struct world *world_current(void);
-void world_where(const struct world *w, char *out, size_t n);
+size_t world_note(const struct world *w, const char *text, char *out, size_t n);
 
 struct world *world_new(struct world *parent);
 void world_free(struct world *w);
 
 /* Opens the store; the code of cid_store_open_io. */
-int world_open(struct world *w, char *message, size_t n);
+int world_open(struct world *w, unsigned flags, char *message, size_t n);
 /* The process dies: memory is gone, the disk stays as it is. */
 void world_kill(struct world *w);
+/* Reads the snapshot: nothing in it changed since. */
+void world_compare_snapshot(struct world *w);
+void world_close_snapshot(struct world *w);
 /* Judges the content by reading all of it. `at`: units. */
 void world_compare(struct world *w, uint64_t at);
 /* fsck; the store must not be open. */
@@ -94,6 +119,10 @@ void oracle_event(void *arg, struct disk *d, enum disk_event e, int file);
 
 /* One random step: an operation, maintenance, a sync, the clock. */
 void work_step(struct world *w, struct rng *r, unsigned phase);
+/* A change by another thread, while a call waits for the disk. */
+void work_between(struct world *w, struct rng *r);
+/* Nothing is under way: after a power cut. */
+void work_forget(struct world *w);
 /* The disk's record hook. */
 void work_record(void *arg, const uint8_t *rec);
 enum { WORK_PHASES = 5 };

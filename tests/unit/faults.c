@@ -14,16 +14,15 @@
  * is accepted any more.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/faultio.h"
+#include "lib/storecopy.h"
 #include "lib/tap.h"
 #include "store/store.h"
 
@@ -381,66 +380,6 @@ static void on_signal(int n)
 	_exit(2);
 }
 
-static const char *const names[] = { "LOCK",	     "main.h5",	       "directory-0.h5",
-				     "buckets-0.h5", "values-0.h5",    "wal-0.h5",
-				     "deletions-0.h5" };
-
-/* Copies what is not a hole. */
-static void copy_file(const char *from, const char *to)
-{
-	static char buf[1 << 16];
-	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-	off_t end = lseek(in, 0, SEEK_END), at = 0;
-
-	if (in < 0 || out < 0 || ftruncate(out, end))
-		tap_bail("copying %s to %s: %s", from, to, strerror(errno));
-	while ((at = lseek(in, at, SEEK_DATA)) >= 0) {
-		off_t hole = lseek(in, at, SEEK_HOLE);
-
-		while (at < hole) {
-			size_t n = hole - at < (off_t)sizeof(buf) ? (size_t)(hole - at) :
-								    sizeof(buf);
-
-			if (pread(in, buf, n, at) != (ssize_t)n ||
-			    pwrite(out, buf, n, at) != (ssize_t)n)
-				tap_bail("copying %s: %s", from, strerror(errno));
-			at += (off_t)n;
-		}
-	}
-	close(in);
-	close(out);
-}
-
-static void copy_store(const char *from, const char *to)
-{
-	char a[300], b[300];
-
-	if (mkdir(to, 0755))
-		tap_bail("%s: %s", to, strerror(errno));
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		(void)snprintf(a, sizeof(a), "%s/%s", from, names[i]);
-		(void)snprintf(b, sizeof(b), "%s/%s", to, names[i]);
-		copy_file(a, b);
-	}
-}
-
-static int remove_name(void *arg, const char *name)
-{
-	return unlinkat(*(int *)arg, name, 0) ? -errno : 0;
-}
-
-/* A directory of files, or nothing. */
-static void remove_all(const char *name)
-{
-	int fd = open(name, O_RDONLY | O_DIRECTORY);
-
-	if (fd < 0)
-		return;
-	if (cid_io_posix.list(NULL, fd, remove_name, &fd) || rmdir(name))
-		tap_bail("%s: cannot be removed", name);
-	close(fd);
-}
-
 /* ---- making a store ---- */
 
 static void creation(void)
@@ -466,7 +405,7 @@ static void creation(void)
 		check("made");
 	}
 	nothing_left("made");
-	remove_all(path);
+	remove_store(path);
 }
 
 /* ---- using one ---- */
@@ -522,7 +461,7 @@ static void fill(void)
 	at_start = now;
 	if (cidstore_close(s))
 		tap_bail("close failed");
-	remove_all(path);
+	remove_store(path);
 }
 
 static void run(bool making, const struct fault *f)
@@ -541,7 +480,7 @@ static void run(bool making, const struct fault *f)
 	else
 		use();
 	alarm(0);
-	remove_all(path);
+	remove_store(path);
 }
 
 static uint64_t sweep(bool making, enum fault_kind kind, uint64_t calls, uint64_t first,
@@ -615,7 +554,7 @@ int main(int argc, char **argv)
 		}
 	}
 	tap_note("%llu runs", (unsigned long long)runs);
-	remove_all(master);
+	remove_store(master);
 	if (rmdir(dir))
 		tap_note("%s is left", dir);
 	return tap_done();
