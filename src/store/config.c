@@ -72,9 +72,11 @@ void cid_config_defaults(struct cidstore *s)
 
 void cid_config_load(struct cidstore *s, const struct cid_root *r)
 {
-	for (int i = 0; i < CID_CFG_COUNT; i++)
-		if (r->config[i] >= table[i].min && r->config[i] <= table[i].max)
-			atomic_store(&s->config[i], r->config[i]);
+	const struct cid_setting *t = &table[CID_CFG_PROMOTION_THRESHOLD];
+	uint64_t v = r->config[CID_CFG_PROMOTION_THRESHOLD];
+
+	if (v >= t->min && v <= t->max)
+		atomic_store(&s->config[CID_CFG_PROMOTION_THRESHOLD], v);
 }
 
 void cid_config_save(struct cidstore *s, struct cid_root *r)

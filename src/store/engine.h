@@ -122,6 +122,7 @@ struct cidstore {
 	bool leaks_due;		   /* the deletion log missed something */
 	bool merge_spans;	   /* the root has no room for another log span */
 	_Atomic uint64_t nospace;  /* the disk is full, or nearly: only deletions go on */
+	_Atomic int stuck;	   /* the last step of maintenance met a full disk */
 	_Atomic uint64_t run_bytes; /* extents of all runs */
 	uint64_t space_credit;	   /* operations until the next look; with write */
 	_Atomic int broken;	   /* a commit's sync failed: read-only for ever */

@@ -239,6 +239,7 @@ static void *maintain(void *arg)
 				sched_yield();
 			pthread_mutex_lock(&s->maint);
 			rc = cid_maintain_step(s, &more);
+			atomic_store(&s->stuck, rc == CIDSTORE_ENOSPC);
 			if (rc == CIDSTORE_ENOSPC) {
 				atomic_store(&s->nospace, 1);
 				pthread_mutex_lock(&s->write);

@@ -496,8 +496,8 @@ static int repair_roots(struct cidstore *s, unsigned bad)
 	return cid_root_write(s->io, s->mainfd, &r);
 }
 
-int cid_store_open_io(const struct cid_io *io, const char *path, unsigned flags,
-		      struct cidstore **out, struct cidstore_error *err)
+static int open_once(const struct cid_io *io, const char *path, unsigned flags,
+		     struct cidstore **out, struct cidstore_error *err)
 {
 	struct cidstore *s;
 	unsigned bad = 0;
@@ -584,6 +584,22 @@ fail:
 	else
 		cid_err_set(err, rc, "%s: %s", path, cidstore_strerror(rc));
 	free_store(s);
+	return rc;
+}
+
+/* A reader beside a writer may read a root whose log or blocks move on while it
+ * reads them; what it sees then does not verify, and it starts again. */
+int cid_store_open_io(const struct cid_io *io, const char *path, unsigned flags,
+		      struct cidstore **out, struct cidstore_error *err)
+{
+	enum { TRIES = 20, PAUSE_NS = 5000000 };
+	int rc = open_once(io, path, flags, out, err);
+
+	for (int i = 0; i < TRIES && rc == CIDSTORE_ECORRUPT && (flags & CIDSTORE_RDONLY) &&
+			io->pause; i++) {
+		io->pause(io->self, PAUSE_NS);
+		rc = open_once(io, path, flags, out, err);
+	}
 	return rc;
 }
 

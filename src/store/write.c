@@ -150,7 +150,8 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 				break;
 			continue;
 		}
-		if (atomic_load(&s->nospace)) {
+		/* Deletions wait for maintenance, which works from the reserve. */
+		if (atomic_load(&s->stuck)) {
 			rc = CIDSTORE_ENOSPC;
 			break;
 		}

@@ -243,7 +243,9 @@ void oracle_event(void *arg, struct disk *d, enum disk_event e, int file)
 	likely = chance[e];
 	if (e == DISK_RECORD)
 		likely = w->special == 2 ? 400 : w->special ? 40 : likely;
-	if (rng_below(&r, 1024) >= likely / (w->parent ? 6u : 1u) && !dense && !only)
+	if (w->parent)
+		likely /= 6;
+	if (rng_below(&r, 1024 * (w->parent ? 1 : options.every)) >= likely && !dense && !only)
 		return;
 	states = pending ? rng_below(&r, w->parent ? 2 : 5) + 1 : 1;
 	if (dense)

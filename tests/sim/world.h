@@ -62,6 +62,7 @@ struct world {
 
 struct options {
 	uint64_t seed, ops, states, seconds;
+	uint64_t every; /* crash so much less often */
 	/* Test this crash state only; -1: all. Without an event: every event of
 	 * that step, thoroughly. */
 	int64_t at_op, at_event, at_state;
