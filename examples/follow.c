@@ -5,9 +5,9 @@
  *     follow STORE [KEY [COUNT]]
  *
  * Shows how many keys and values a store has, or the size of one set, and again
- * after each commit of the process that writes it; with COUNT, so many times. A
- * store opened for reading takes no lock and shows the state of that moment;
- * the next state is there to be opened when main.h5 is written to.
+ * whenever the process that writes it changed that; with COUNT, so many times.
+ * A store opened for reading takes no lock and follows its writer, through
+ * crashes and all: each call answers with what is there by then.
  *
  *     cc follow.c -o follow $(pkg-config --cflags --libs cidstore)
  */
@@ -15,89 +15,66 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
-#include <unistd.h>
+#include <time.h>
 
-enum { TRIES = 20 };
+struct shown {
+	uint64_t keys, values;
+};
 
-/* A state that is replaced while it is opened or read may be gone half-way:
- * then it does not verify, and the newer one does. */
-static int look(const char *path, const struct cidstore_id *key, uint64_t *epoch,
-		struct cidstore_error *err)
+static int look(struct cidstore *store, const struct cidstore_id *key, struct shown *now,
+		uint64_t *epoch)
 {
 	struct cidstore_stats stats;
-	struct cidstore *store;
-	uint64_t n = 0;
-	int rc = CIDSTORE_ECORRUPT;
+	int rc = cidstore_refresh(store);
 
-	for (int i = 0; i < TRIES && rc == CIDSTORE_ECORRUPT; i++) {
-		rc = cidstore_open(path, CIDSTORE_RDONLY, &store, err);
-		if (rc != 0)
-			continue;
-		cidstore_stats(store, &stats);
-		if (key)
-			rc = cidstore_count(store, *key, &n);
-		cidstore_close(store);
-		if (rc != 0)
-			(void)snprintf(err->message, sizeof(err->message), "%s: %s", path,
-				       cidstore_strerror(rc));
-	}
-	if (key && rc == CIDSTORE_ENOENT)
-		rc = 0;
-	if (rc != 0 || stats.epoch == *epoch)
+	if (rc != 0)
 		return rc;
-	*epoch = stats.epoch;
-	if (key)
-		printf("epoch %llu: %llu values\n", (unsigned long long)stats.epoch,
-		       (unsigned long long)n);
-	else
-		printf("epoch %llu: %llu keys, %llu values\n", (unsigned long long)stats.epoch,
-		       (unsigned long long)stats.keys, (unsigned long long)stats.values);
-	(void)fflush(stdout);
-	return 0;
-}
-
-/* Returns when the file was written to since the last call. */
-static int await_change(int watch)
-{
-	char events[4096];
-
-	return read(watch, events, sizeof(events)) > 0 ? 0 : -1;
+	cidstore_stats(store, &stats);
+	*now = (struct shown){ stats.keys, stats.values };
+	*epoch = stats.reader_epoch;
+	if (!key)
+		return 0;
+	now->keys = now->values = 0;
+	rc = cidstore_count(store, *key, &now->values);
+	return rc == CIDSTORE_ENOENT ? 0 : rc;
 }
 
 int main(int argc, char **argv)
 {
-	struct cidstore_error err = { 0 };
+	const struct timespec pause = { 0, 20000000 };
+	struct shown last = { UINT64_MAX, UINT64_MAX }, now;
+	struct cidstore_error err;
 	struct cidstore_id key;
-	char file[4096];
-	uint64_t epoch = 0;
+	struct cidstore *store;
 	long count = argc > 3 ? atol(argv[3]) : -1;
-	int watch = inotify_init1(IN_CLOEXEC);
+	uint64_t epoch;
+	int rc = 0;
 
 	if (argc < 2 || argc > 4 ||
 	    (argc > 2 && cidstore_id_parse(argv[2], strlen(argv[2]), &key) != 0)) {
 		fprintf(stderr, "usage: follow STORE [KEY [COUNT]]\n");
 		return 2;
 	}
-	(void)snprintf(file, sizeof(file), "%s/main.h5", argv[1]);
-	if (watch < 0 || inotify_add_watch(watch, file, IN_MODIFY) < 0) {
-		perror(file);
+	if (cidstore_open(argv[1], CIDSTORE_RDONLY, &store, &err) != 0) {
+		fprintf(stderr, "follow: %s\n", err.message);
 		return 1;
 	}
-	while (count != 0) {
-		uint64_t seen = epoch;
-
-		if (look(argv[1], argc > 2 ? &key : NULL, &epoch, &err) != 0) {
-			fprintf(stderr, "follow: %s\n", err.message);
-			return 1;
+	while (count != 0 && (rc = look(store, argc > 2 ? &key : NULL, &now, &epoch)) == 0) {
+		if (now.keys == last.keys && now.values == last.values) {
+			(void)nanosleep(&pause, NULL);
+			continue;
 		}
-		if (count > 0 && epoch != seen)
+		last = now;
+		printf("epoch %llu: ", (unsigned long long)epoch);
+		if (argc == 2)
+			printf("%llu keys, ", (unsigned long long)now.keys);
+		printf("%llu values\n", (unsigned long long)now.values);
+		(void)fflush(stdout);
+		if (count > 0)
 			count--;
-		if (count != 0 && await_change(watch) != 0) {
-			perror("inotify");
-			return 1;
-		}
 	}
-	(void)close(watch);
-	return 0;
+	if (rc != 0)
+		fprintf(stderr, "follow: %s\n", cidstore_strerror(rc));
+	cidstore_close(store);
+	return rc != 0;
 }

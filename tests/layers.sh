@@ -22,9 +22,10 @@ declare -A may=(
 	[zmqd]="base store control"
 	[httpd]="base store control"
 	[daemon]="base store control fusefs zmqd httpd"
-	[tools]="base store"
+	[bench]="base"
+	[tools]="base store bench"
 )
-order="base os wal hash h5 store control fusefs zmqd httpd daemon tools"
+order="base os wal hash h5 store control fusefs zmqd httpd daemon bench tools"
 # Which rooms may include whose headers.
 declare -A foreign=(
 	["hdf5|H5[A-Za-z]*"]="h5"

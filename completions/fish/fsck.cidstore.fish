@@ -3,9 +3,10 @@
 
 complete -c fsck.cidstore -f -a '(__fish_complete_directories)'
 complete -c fsck.cidstore -s n -d 'Change nothing'
-complete -c fsck.cidstore -s a -d 'Correct what can be corrected'
-complete -c fsck.cidstore -s p -d 'Correct what can be corrected'
-complete -c fsck.cidstore -s y -d 'Correct what can be corrected'
+complete -c fsck.cidstore -s a -d 'Correct what can be corrected without loss'
+complete -c fsck.cidstore -s p -d 'Correct what can be corrected without loss'
+complete -c fsck.cidstore -s y -d 'Correct, and save the rest'
+complete -c fsck.cidstore -l report -r -F -d 'Where to tell what is lost, with -y'
 complete -c fsck.cidstore -l quick -d 'Structure only'
 complete -c fsck.cidstore -s q -d 'Print nothing'
 complete -c fsck.cidstore -s v -d 'Print all figures'

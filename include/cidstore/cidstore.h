@@ -19,7 +19,9 @@
  * Outputs are untouched on failure. After the first failed sync the store
  * refuses changes with CIDSTORE_EFAILED until it is opened anew.
  *
- * The library prints nothing, installs no signal handler and never exits.
+ * The library prints nothing, installs no signal handler and never exits. A
+ * sector that the device cannot deliver arrives as SIGBUS, as the files are
+ * mapped: see cidstore_sigbus().
  */
 #ifndef CIDSTORE_H
 #define CIDSTORE_H
@@ -85,6 +87,14 @@ struct cidstore_error {
 
 CIDSTORE_API const char *cidstore_version(void);
 
+/* For a program's handler of SIGBUS, set with SA_SIGINFO, whose third argument
+ * `context` is. Where the signal hit a file of a store, in the
+ * calling thread or in one that the library started, the handler ends here, or
+ * does so by returning when this returns 1: what was under way then gives
+ * CIDSTORE_EIO. 0: the signal is another's. Without such a handler a bad sector
+ * ends the process. */
+CIDSTORE_API int cidstore_sigbus(void *context);
+
 /* ---- identifiers ---- */
 
 /* Parses exactly 32 lowercase hexadecimal digits; CIDSTORE_EINVAL if not. */
@@ -114,19 +124,52 @@ CIDSTORE_API int cidstore_create(const char *path,
 				 struct cidstore_error *err);
 
 enum {
-	CIDSTORE_RDONLY = 1,  /* follow: no lock taken, nothing written */
+	CIDSTORE_RDONLY = 1,  /* follow: see below */
 	CIDSTORE_CREATE = 2,  /* make the store if `path` is missing or empty */
-	CIDSTORE_MANUAL = 4   /* no threads: the caller runs cidstore_step() */
+	CIDSTORE_MANUAL = 4,  /* no threads: the caller runs cidstore_step();
+			       * a follower: cidstore_refresh() */
+	CIDSTORE_COMMITTED = 8 /* a follower: without the log, commits only */
 };
+
+/*
+ * Following. With CIDSTORE_RDONLY any number of processes read a store, with
+ * or without another one that writes it. Neither waits for the other, and
+ * readers outlast the writer's death, recovery and return.
+ *
+ * What a call answers is the state at one place in the order, and never an
+ * earlier one than an answer before it in the same thread. It holds every
+ * change acknowledged more than `refresh_interval_ms` (10) and the time of a
+ * refresh before the call; with CIDSTORE_COMMITTED, every change that a commit
+ * holds, which may lag by checkpoint_interval_ms and more. A reader sees
+ * changes that are acknowledged and not durable yet: the loss of power may
+ * take them back, the death of the writer does not.
+ *
+ * A call looks at shared memory for news; where there is some and the last
+ * refresh is long enough ago, it refreshes, which takes what is new in the log
+ * some 100 ns a record (after a long time without calls: up to a whole log).
+ * There is no thread: a store that is open and not asked costs nothing.
+ *
+ * Where the process may write the file `readers` in the store, it pins what it
+ * looks at; on a medium or with permissions that forbid it, calls that a
+ * commit overtakes are repeated inside the library. A call gives up with
+ * CIDSTORE_EAGAIN when 200 commits in turn overtook it.
+ */
 
 struct cidstore; /* an open store; opaque */
 
-/* Opens and, where needed, recovers a store. Blocks for the recovery (well
+/* Opens and, where needed, recovers a store. The first opening for writing, or
+ * creation, removes HDF5_* from the environment: do it before other threads may
+ * call getenv. Blocks for the recovery (well
  * under a second for a full log). On success *out is the caller's until
  * cidstore_close(). */
 CIDSTORE_API int cidstore_open(const char *path, unsigned flags,
 			       struct cidstore **out,
 			       struct cidstore_error *err);
+
+/* Shows all that is acknowledged now, whatever the interval; of a store that
+ * this handle writes, nothing to do. CIDSTORE_ECORRUPT: what the newest root
+ * says cannot be read; the state before is still shown. */
+CIDSTORE_API int cidstore_refresh(struct cidstore *s);
 
 /* Makes everything durable, writes a checkpoint, stops the threads, frees.
  * Returns the first error met; the handle is gone in any case. No other
@@ -139,6 +182,13 @@ CIDSTORE_API int cidstore_config_get(struct cidstore *s, const char *name,
 				     uint64_t *out);
 CIDSTORE_API int cidstore_config_set(struct cidstore *s, const char *name,
 				     uint64_t value);
+
+/* Calls `say` with a line, without its end, for each decision of `autotune`; NULL
+ * ends it, and when the call returns nobody is inside the one before. Comes from
+ * the store's own threads; `say` must not call into the store. */
+CIDSTORE_API void cidstore_log(struct cidstore *s,
+			       void (*say)(void *arg, const char *line),
+			       void *arg);
 
 /* ---- bulk changes: blind, idempotent, as fast as memory ---- */
 
@@ -219,9 +269,25 @@ CIDSTORE_API int cidstore_contains(struct cidstore *s, struct cidstore_id key,
 CIDSTORE_API int cidstore_get(struct cidstore *s, struct cidstore_id key,
 			      struct cidstore_id *out, size_t cap,
 			      uint64_t *total);
-/* A batch of lookups, faster than as many single ones. For key i, counts[i] is
- * the set's size or UINT64_MAX where the key does not exist, and at most
- * `per_key` values stand at out[i * per_key]. */
+/* A batch of lookups: several times faster than as many single ones, in memory
+ * and, more so, on disk, as its waiting overlaps. counts[i] is the number of
+ * values of keys[i], and the first `per_key` of them, or fewer where the set is
+ * smaller, stand at out[i * per_key]; what lies behind them means nothing.
+ *
+ *   counts[i] == CIDSTORE_ABSENT       the key does not exist
+ *   counts[i] == CIDSTORE_UNREADABLE   what tells of it is damaged or could not
+ *                                      be read; all other keys are answered
+ *
+ * Returns 0, or the first error behind a CIDSTORE_UNREADABLE: on failure, other
+ * than with the other calls, the outputs are set and of use.
+ *
+ * The arrays are the caller's: n keys and counts, n * per_key values. With
+ * per_key 0 `out` may be NULL and only counts are told. Any n will do; from
+ * some dozens on the gain is there, beyond some hundreds it does not grow. A
+ * key may be asked for twice. Each key is answered as of one moment during the
+ * call, different keys perhaps of different ones. */
+#define CIDSTORE_ABSENT	    UINT64_MAX
+#define CIDSTORE_UNREADABLE (UINT64_MAX - 1)
 CIDSTORE_API int cidstore_get_many(struct cidstore *s,
 				   const struct cidstore_id *keys, size_t n,
 				   struct cidstore_id *out, size_t per_key,
@@ -261,7 +327,11 @@ CIDSTORE_API void cidstore_seek(uint64_t hash, struct cidstore_pos *out);
 
 /* The state at one moment, unchanged by later writes; at most one per call of
  * open. Its space is kept until it is closed. Opening blocks for one
- * checkpoint. Usable by one thread at a time. */
+ * checkpoint. Usable by one thread at a time.
+ *
+ * Of a follower: nothing is checkpointed, the log's records are copied. The
+ * writer keeps the space for reader_pin_ms; after that, or at the next commit
+ * where no pin could be had, calls return CIDSTORE_EEXPIRED. */
 struct cidstore_snapshot;
 CIDSTORE_API int cidstore_snapshot_open(struct cidstore *s,
 					struct cidstore_snapshot **out);
@@ -274,7 +344,47 @@ CIDSTORE_API int cidstore_snapshot_values(struct cidstore_snapshot *v,
 					  struct cidstore_pos *pos,
 					  struct cidstore_item *out, size_t cap,
 					  size_t *n);
+/* Everything, in bulk: at most `pair_cap` pairs and `key_cap` keys without
+ * values, neither 0, in the order of listings; the values of a key may be
+ * spread over calls. Each call goes on where the one before ended, until
+ * *pairs and *keys are both 0. A failure comes after what was read before it
+ * and is final. rewind starts over. */
+CIDSTORE_API int cidstore_snapshot_read(struct cidstore_snapshot *v,
+					struct cidstore_pair *pair,
+					size_t pair_cap, size_t *pairs,
+					struct cidstore_id *key, size_t key_cap,
+					size_t *keys);
+CIDSTORE_API void cidstore_snapshot_rewind(struct cidstore_snapshot *v);
 CIDSTORE_API void cidstore_snapshot_close(struct cidstore_snapshot *v);
+
+/* Makes a copy of a store, whether it is being written or not, as the store
+ * `dest`: a directory that does not exist, or is empty. The copy is the state
+ * at one place in the order, `seq`, that lies between the begin of the call and
+ * its return: it holds every change acknowledged before the call and every
+ * change up to that number, and nothing after it. It is a store of its own that
+ * keeps the uuid.
+ *
+ * Where the file system can, the two share blocks until one of them changes
+ * (reflink); else pages in use are copied, and holes stay holes. Blocks until
+ * all is durable; only then is `dest` a store. After a failure there is nothing
+ * left of it; after the death of the process, perhaps a directory
+ * `dest`.XXXXXXXX.tmp or `dest` without a main.h5, which may be removed.
+ *
+ * `more`, which may be NULL, is told every 16 MiB how much of how many bytes is
+ * done; a result not 0 ends the copy and is returned. CIDSTORE_EEXIST: there is
+ * something at `dest`. CIDSTORE_EEXPIRED: it took longer than three quarters of
+ * the writer's reader_pin_ms, or no pin could be had and a commit came. */
+struct cidstore_copied {
+	uint64_t seq;	 /* the newest change in the copy */
+	uint64_t epoch;	 /* of the commit it rests on */
+	uint64_t bytes;	 /* copied or shared */
+	uint64_t shared; /* of these, shared */
+};
+CIDSTORE_API int cidstore_snapshot_copy(const char *path, const char *dest,
+					int (*more)(void *arg, uint64_t done,
+						    uint64_t all),
+					void *arg, struct cidstore_copied *out,
+					struct cidstore_error *err);
 
 /* ---- durability and maintenance ---- */
 
@@ -307,13 +417,16 @@ struct cidstore_stats {
 	uint64_t global_depth, buckets, runs, run_entries;
 	uint64_t log_records, log_used; /* capacity, in use; 64 bytes each */
 	uint64_t inserts, deletes, mkkeys, rmkeys, txns;
-	uint64_t lookups;	      /* reading calls; a batch counts once per 32 keys */
+	uint64_t lookups;	      /* reading calls; a batch counts once per 128 keys, or 256 */
 	uint64_t syncs, sync_ns, sync_max_ns;
 	uint64_t checkpoints, checkpoint_ns;
-	uint64_t flushes, flush_ns, sweeps, bucket_merges, splits, merges;
+	uint64_t flushes, flush_ns, run_merges, sweeps, bucket_merges, splits, merges;
 	uint64_t promotions, demotions;
 	uint64_t gc_records, gc_pending, gc_freed_bytes;
 	uint64_t corrected_bits, corrupt_units;
+	uint64_t scrub_permille, scrub_rounds, scrub_bytes; /* of the round; since open */
+	uint64_t scrub_rewritten; /* buckets and runs put right */
+	uint64_t scrub_errors;	  /* found beyond correction, each round anew */
 	uint64_t alloc_bytes;	      /* in use in all pools */
 	uint64_t pending_bytes;	      /* freed, still in grace */
 	uint64_t free_bytes;	      /* of the file system */
@@ -321,6 +434,26 @@ struct cidstore_stats {
 	uint64_t stall_ns, errors;
 	uint64_t maintaining;	      /* 1 while maintenance has work to do */
 	uint64_t failed;	      /* 1 after a failed sync */
+	/* of a store opened with CIDSTORE_RDONLY; else 0 */
+	uint64_t following;	      /* 1 */
+	uint64_t reader_epoch;	      /* of the commit that is shown */
+	uint64_t lag_ms;	      /* since it was all there is; 0: it is */
+	uint64_t pinned;	      /* 1 while it holds a pin */
+	uint64_t refreshes, retries;  /* answers that were thrown away */
+	/* Measured over the last second or so; latencies in ns, of sampled calls,
+	 * 99 of 100 of which took no longer; ratios in millionths. */
+	uint64_t latency_p99;	      /* of all calls */
+	uint64_t change_latency_p99;  /* of pieces of bulk calls and single changes */
+	uint64_t lookup_latency_p99;
+	uint64_t sync_latency_p99;    /* of calls that waited for a sync */
+	uint64_t throughput_ops;      /* changes and lookups a second */
+	uint64_t buffer_occupancy;    /* of the tables or the log, now */
+	uint64_t flush_duration;      /* ns: the last flush */
+	uint64_t lock_contention_ratio; /* changes that waited for other writers */
+	uint64_t error_rate;	      /* calls and steps of maintenance that failed */
+	/* `autotune` */
+	uint64_t tune_decisions, tune_trips; /* so far; back to what the user set */
+	uint64_t tuned_batch_size, tuned_flush_interval_us; /* in use now */
 };
 CIDSTORE_API void cidstore_stats(struct cidstore *s, struct cidstore_stats *out);
 
@@ -328,14 +461,17 @@ CIDSTORE_API void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 
 enum {
 	CIDSTORE_CHECK_QUICK = 1, /* structure only: values are not read */
-	CIDSTORE_CHECK_REPAIR = 2 /* correct what can be corrected */
+	CIDSTORE_CHECK_REPAIR = 2 /* correct what can be corrected without loss */
 };
 struct cidstore_report {
-	uint64_t keys, values, buckets, runs, log_records;
+	uint64_t keys, values;	  /* in buckets, runs and log together; with QUICK
+				   * as cidstore_stats() has them */
+	uint64_t buckets, runs, log_records;
 	uint64_t units, bytes;	  /* verified */
 	uint64_t errors;	  /* found */
 	uint64_t corrected;	  /* repaired, with CIDSTORE_CHECK_REPAIR */
 	uint64_t leaked_bytes;	  /* allocated, reachable from nowhere */
+	uint64_t lost;		  /* things cidstore_repair() could not save */
 };
 /* Verifies a store nobody writes. `say` is called with each finding and, now
  * and then, with message NULL for progress in [0, 1]. Returns 0 also when
@@ -345,6 +481,20 @@ CIDSTORE_API int cidstore_check(const char *path, unsigned flags,
 					    double progress),
 				void *arg, struct cidstore_report *out,
 				struct cidstore_error *err);
+
+/* Puts a store right that nobody writes: corrects what can be corrected, saves
+ * what verifies, and gives up the rest, which it tells `lost` line by line in
+ * the form that fsck.cidstore(8) describes. A line is NULL where what was told
+ * must be made durable, as the store is about to change; a result not 0 ends
+ * the repair. A repair that is cut off leaves the store as it was, or with part
+ * of its damage put right. Blocks for as long as two checks and what is written
+ * anew take. `say` is as with cidstore_check(). */
+CIDSTORE_API int cidstore_repair(const char *path,
+				 int (*lost)(void *arg, const char *line),
+				 void (*say)(void *arg, const char *message,
+					     double progress),
+				 void *arg, struct cidstore_report *out,
+				 struct cidstore_error *err);
 
 #ifdef __cplusplus
 }

@@ -26,10 +26,17 @@ static inline uint64_t cid_hash(struct cidstore_id id, uint64_t seed)
 	return XXH3_64bits_withSeed(&id, sizeof(id), seed) >> 2;
 }
 
+/* The same of a long block, by the widest instructions of the processor. */
+#define CID_SUM_LONG 512
+struct cid_sum cid_sum_long(const void *p, size_t n, uint64_t seed);
+
 static inline struct cid_sum cid_sum_of(const void *p, size_t n, uint64_t seed)
 {
-	XXH128_hash_t h = XXH3_128bits_withSeed(p, n, seed);
+	XXH128_hash_t h;
 
+	if (n >= CID_SUM_LONG)
+		return cid_sum_long(p, n, seed);
+	h = XXH3_128bits_withSeed(p, n, seed);
 	return (struct cid_sum){ h.low64, h.high64 };
 }
 

@@ -18,7 +18,6 @@ int cid_answers_init(struct cid_answers *a, struct cidstore *s)
 	a->head = a->waiting = 0;
 	a->queued = 0;
 	a->at = a->n = 0;
-	a->singly = false;
 	a->set = NULL;
 	a->snapshot = NULL;
 	a->snapshot_covers = 0;
@@ -62,8 +61,11 @@ static void next_batch(struct cid_answers *a)
 		a->head = 0;
 	a->at = 0;
 	a->n = n;
-	/* One damaged key fails the call, and must not fail the others. */
-	a->singly = cidstore_get_many(a->store, a->key, n, a->value, CID_ANSWER_FEW, a->count) != 0;
+	/* A key that cannot be read is asked for again by itself, which tells why;
+	 * so is each that a batch left by a jump did not come to. */
+	for (size_t i = 0; i < n; i++)
+		a->count[i] = CIDSTORE_UNREADABLE;
+	(void)cidstore_get_many(a->store, a->key, n, a->value, CID_ANSWER_FEW, a->count);
 }
 
 static void drop_snapshot(struct cid_answers *a)
@@ -194,7 +196,7 @@ static int next_key(struct cid_answers *a, struct cid_answer_run *out)
 	uint64_t count;
 	int rc = 1;
 
-	if (a->singly || (a->count[i] != CID_ANSWER_ABSENT && a->count[i] > CID_ANSWER_FEW)) {
+	if (a->count[i] != CID_ANSWER_ABSENT && a->count[i] > CID_ANSWER_FEW) {
 		rc = single(a, a->key[i], out);
 	} else {
 		count = a->count[i];

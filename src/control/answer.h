@@ -23,7 +23,7 @@
 #define CID_ANSWER_BATCH 512u
 #define CID_ANSWER_FEW	 8u /* values per key in a batch */
 
-#define CID_ANSWER_ABSENT UINT64_MAX
+#define CID_ANSWER_ABSENT CIDSTORE_ABSENT
 
 struct cid_answer_run {
 	struct cidstore_id key;
@@ -42,7 +42,6 @@ struct cid_answers {
 
 	/* The batch under way: [at, n) are still to be answered. */
 	size_t at, n;
-	bool singly; /* it could not be read as one */
 	struct cidstore_id key[CID_ANSWER_BATCH];
 	uint64_t count[CID_ANSWER_BATCH];
 	struct cidstore_id value[CID_ANSWER_BATCH * CID_ANSWER_FEW];

@@ -47,8 +47,10 @@ void cid_control_free(struct cid_control *c)
 {
 	if (c == NULL)
 		return;
+	cid_store_cancel(c->store, 1);
 	for (int i = 0; i < CID_JOBS; i++)
 		cid_job_fini(&c->job[i]);
+	cid_store_cancel(c->store, 0);
 	cid_import_status_fini(&c->import);
 	cid_tree_fini(c);
 	free(c);
@@ -130,15 +132,21 @@ static bool enter(_Atomic uint64_t *open, uint64_t most)
 	return false;
 }
 
+static void leave_stream(struct cid_ctl_file *f)
+{
+	if (!f->node->stream->light)
+		atomic_fetch_sub(&f->c->streams, 1);
+}
+
 static int open_stream(struct cid_ctl_file *f)
 {
 	int rc;
 
-	if (!enter(&f->c->streams, STREAMS_MAX))
+	if (!f->node->stream->light && !enter(&f->c->streams, STREAMS_MAX))
 		return -ENFILE;
 	rc = f->node->stream->open(f->c, &f->stream);
 	if (rc != 0)
-		atomic_fetch_sub(&f->c->streams, 1);
+		leave_stream(f);
 	return rc;
 }
 
@@ -225,6 +233,31 @@ ssize_t cid_control_write(struct cid_ctl_file *f, const void *buf, size_t n, off
 	return rc == 0 ? (ssize_t)n : rc;
 }
 
+bool cid_control_waits(const struct cid_ctl_file *f)
+{
+	return f->reads && f->stream != NULL && f->node->stream->ready != NULL;
+}
+
+bool cid_control_ready(struct cid_ctl_file *f)
+{
+	return !cid_control_waits(f) || f->node->stream->ready(f->stream);
+}
+
+uint64_t cid_control_seen(struct cid_control *c)
+{
+	return cidstore_last_seq(c->store);
+}
+
+void cid_control_await(struct cid_control *c, uint64_t seen)
+{
+	cid_store_feed_await(c->store, seen);
+}
+
+void cid_control_wake(struct cid_control *c)
+{
+	cid_store_feed_wake(c->store);
+}
+
 int cid_control_flush(struct cid_ctl_file *f)
 {
 	if (f->stream == NULL || f->node->stream->flush == NULL)
@@ -243,7 +276,7 @@ void cid_control_release(struct cid_ctl_file *f)
 		return;
 	if (f->stream != NULL) {
 		f->node->stream->release(f->stream);
-		atomic_fetch_sub(&f->c->streams, 1);
+		leave_stream(f);
 	}
 	cid_text_fini(&f->text);
 	atomic_fetch_sub(&f->c->total.open_files, 1);

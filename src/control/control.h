@@ -15,6 +15,7 @@
 #ifndef CID_CONTROL_CONTROL_H
 #define CID_CONTROL_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -35,7 +36,7 @@ struct cid_ctl_caller {
 };
 
 int cid_control_new(struct cidstore *s, uid_t owner, struct cid_control **out);
-/* Waits for what compact and gc started in the background. */
+/* Ends what compact and gc started in the background. */
 void cid_control_free(struct cid_control *c);
 
 /* -ENOENT where there is no such node. */
@@ -50,7 +51,8 @@ int cid_control_child(struct cid_control *c, const char *path, size_t index,
 /* `flags` are those of open(2): the access mode and O_NONBLOCK count. A file
  * that shows text takes its snapshot here. -ENOENT; -EISDIR; -EACCES where the
  * mode has no such direction; -EPERM where the caller is neither uid 0 nor the
- * owner; -EROFS; -ENFILE beyond 1024 open files or 128 open streams. */
+ * owner; -EROFS; -ENFILE beyond 1024 open files or 128 open streams, of which
+ * events is none; -EOPNOTSUPP for events of a store another process writes. */
 int cid_control_open(struct cid_control *c, const char *path, int flags,
 		     const struct cid_ctl_caller *who,
 		     struct cid_ctl_file **out);
@@ -61,6 +63,16 @@ ssize_t cid_control_read(struct cid_ctl_file *f, void *buf, size_t n, off_t off)
  * where there is none. What a failure leaves behind is said with each stream. */
 ssize_t cid_control_write(struct cid_ctl_file *f, const void *buf, size_t n,
 			  off_t off);
+/* A stream that may have nothing to read yet: reading gives -EAGAIN then, with
+ * O_NONBLOCK or without. Whoever wants to wait looks at seen, then tries its
+ * reads, then waits in await, which returns when there may be more than there
+ * was at `seen`, or when another thread calls wake. One thread waits. */
+bool cid_control_waits(const struct cid_ctl_file *f);
+/* Whether reading would not give -EAGAIN now. */
+bool cid_control_ready(struct cid_ctl_file *f);
+uint64_t cid_control_seen(struct cid_control *c);
+void cid_control_await(struct cid_control *c, uint64_t seen);
+void cid_control_wake(struct cid_control *c);
 /* A descriptor was closed: -EINVAL while a torn tail waits (kept), else 0. */
 int cid_control_flush(struct cid_ctl_file *f);
 int cid_control_fsync(struct cid_ctl_file *f);

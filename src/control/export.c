@@ -17,9 +17,6 @@
 #include "base/wire.h"
 #include "control/tree.h"
 
-#define KEYS_A_PAGE   512u
-#define VALUES_A_PAGE 1024u
-
 enum phase { AT_HEADER, AT_ITEMS, AT_LAST_KEYS, AT_END, AT_EOF };
 
 /* Two blocks grow side by side; the one that is full is read before any other
@@ -36,19 +33,12 @@ struct exporter {
 	enum phase phase;
 	int failed; /* negative errno */
 
-	struct cidstore_pos key_pos;
-	size_t key_at, key_n;
-	struct cidstore_item key[KEYS_A_PAGE];
-
-	uint64_t left; /* values of the key before key_at still to come */
-	struct cidstore_pos value_pos;
-	size_t value_at, value_n;
-	struct cidstore_item value[VALUES_A_PAGE];
-
 	const uint8_t *out; /* sealed bytes to be read */
 	size_t out_n;
 	struct block pairs, keys;
 	uint8_t edge[CID_FRAME_END_BYTES]; /* header, end block */
+	struct cidstore_pair pair[CID_FRAME_PAIRS_MAX]; /* as they come from the store */
+	struct cidstore_id key[CID_FRAME_KEYS_MAX];
 };
 
 static_assert(CID_FRAME_HEADER <= CID_FRAME_END_BYTES, "edge holds the header too");
@@ -61,9 +51,8 @@ static int export_open(struct cid_control *c, void **out)
 
 	if (x == NULL)
 		return -ENOMEM;
-	memset(x, 0, offsetof(struct exporter, key));
-	x->left = 0;
-	x->value_at = x->value_n = 0;
+	x->phase = AT_HEADER;
+	x->failed = 0;
 	x->out_n = 0;
 	x->pairs.count = x->keys.count = 0;
 	x->c = c;
@@ -89,81 +78,39 @@ static void seal(struct exporter *x, enum cid_frame_kind kind, struct block *b)
 	b->count = 0;
 }
 
-/* Moves values of the key under way into the block of pairs. 1, or an errno. */
-static int add_values(struct exporter *x)
-{
-	struct cidstore_id key = x->key[x->key_at - 1].id;
-	uint8_t *to = x->pairs.bytes + CID_FRAME_LEAD + x->pairs.count * CID_WIRE_PAIR;
-
-	if (x->value_at == x->value_n) {
-		size_t want = x->left < VALUES_A_PAGE ? (size_t)x->left : VALUES_A_PAGE;
-		int rc = cidstore_snapshot_values(x->snapshot, key, &x->value_pos, x->value, want,
-						  &x->value_n);
-
-		x->value_at = 0;
-		if (rc == 0 && x->value_n == 0)
-			rc = CIDSTORE_ECORRUPT; /* fewer than the key counts */
-		if (rc != 0) {
-			x->value_n = 0;
-			return cid_ctl_errno(rc);
-		}
-	}
-	while (x->value_at < x->value_n && x->pairs.count < CID_FRAME_PAIRS_MAX) {
-		cid_wire_put_pair(to, (struct cidstore_pair){ key, x->value[x->value_at].id });
-		to += CID_WIRE_PAIR;
-		x->value_at++;
-		x->pairs.count++;
-		x->left--;
-	}
-	return 1;
-}
-
-/* Turns to the next key: 1, 0 at the end, or an errno. */
-static int next_key(struct exporter *x)
-{
-	const struct cidstore_item *k;
-
-	if (x->key_at == x->key_n) {
-		int rc = cidstore_snapshot_keys(x->snapshot, &x->key_pos, x->key, KEYS_A_PAGE,
-						&x->key_n);
-
-		x->key_at = 0;
-		if (rc != 0)
-			x->key_n = 0;
-		if (rc != 0 || x->key_n == 0)
-			return cid_ctl_errno(rc);
-	}
-	k = &x->key[x->key_at++];
-	x->left = k->count;
-	x->value_pos = (struct cidstore_pos){ 0 };
-	x->value_at = x->value_n = 0;
-	if (k->count == 0)
-		cid_wire_put_id(x->keys.bytes + CID_FRAME_LEAD + x->keys.count++ * CID_WIRE_ID,
-				k->id);
-	return 1;
-}
-
 /* Collects items until a block is full, or all are there. */
 static int fill(struct exporter *x)
 {
-	int rc;
+	struct block *p = &x->pairs, *k = &x->keys;
+	size_t pairs, keys;
 
 	for (;;) {
-		rc = x->left > 0 ? add_values(x) : next_key(x);
-		if (rc < 0)
-			return rc;
-		if (x->pairs.count == CID_FRAME_PAIRS_MAX) {
-			seal(x, CID_FRAME_PAIRS, &x->pairs);
+		uint8_t *to = p->bytes + CID_FRAME_LEAD + p->count * CID_WIRE_PAIR;
+		int rc = cidstore_snapshot_read(x->snapshot, x->pair, CID_FRAME_PAIRS_MAX - p->count,
+						&pairs, x->key, CID_FRAME_KEYS_MAX - k->count,
+						&keys);
+
+		if (rc != 0)
+			return cid_ctl_errno(rc);
+		for (size_t i = 0; i < pairs; i++, to += CID_WIRE_PAIR)
+			cid_wire_put_pair(to, x->pair[i]);
+		p->count += (uint32_t)pairs;
+		to = k->bytes + CID_FRAME_LEAD + k->count * CID_WIRE_ID;
+		for (size_t i = 0; i < keys; i++, to += CID_WIRE_ID)
+			cid_wire_put_id(to, x->key[i]);
+		k->count += (uint32_t)keys;
+		if (p->count == CID_FRAME_PAIRS_MAX) {
+			seal(x, CID_FRAME_PAIRS, p);
 			return 0;
 		}
-		if (x->keys.count == CID_FRAME_KEYS_MAX) {
-			seal(x, CID_FRAME_KEYS, &x->keys);
+		if (k->count == CID_FRAME_KEYS_MAX) {
+			seal(x, CID_FRAME_KEYS, k);
 			return 0;
 		}
-		if (rc == 0) {
+		if (pairs == 0 && keys == 0) {
 			x->phase = AT_LAST_KEYS;
-			if (x->pairs.count > 0)
-				seal(x, CID_FRAME_PAIRS, &x->pairs);
+			if (p->count > 0)
+				seal(x, CID_FRAME_PAIRS, p);
 			return 0;
 		}
 	}

@@ -8,6 +8,9 @@
 #define GAUGE	   CID_FIGURE_GAUGE
 #define COUNTER	   CID_FIGURE_COUNTER
 #define GAUGE_NS   CID_FIGURE_GAUGE_NS
+#define GAUGE_US   CID_FIGURE_GAUGE_US
+#define GAUGE_MS   CID_FIGURE_GAUGE_MS
+#define RATIO	   CID_FIGURE_GAUGE_RATIO
 #define COUNTER_NS CID_FIGURE_COUNTER_NS
 
 /* The order is that of the files. */
@@ -37,6 +40,7 @@ const struct cid_figure cid_figures[] = {
 	{ S(checkpoint_ns), COUNTER_NS, "checkpoint_seconds_total", "Time spent in checkpoints." },
 	{ S(flushes), COUNTER, "flushes_total", "Tables flushed to runs." },
 	{ S(flush_ns), COUNTER_NS, "flush_seconds_total", "Time spent in flushes." },
+	{ S(run_merges), COUNTER, "run_merges_total", "Merges of runs with each other." },
 	{ S(sweeps), COUNTER, "sweeps_total", "Merges of the runs into the buckets." },
 	{ S(bucket_merges), COUNTER, "bucket_rewrites_total",
 	  "Buckets rewritten with what was merged into them." },
@@ -54,6 +58,14 @@ const struct cid_figure cid_figures[] = {
 	{ S(corrected_bits), COUNTER, "corrected_flips_total", "Flipped bits corrected." },
 	{ S(corrupt_units), COUNTER, "corrupt_units_total",
 	  "Units met with damage that cannot be corrected." },
+	{ S(scrub_permille), GAUGE, "scrub_progress_permille",
+	  "How far the scrubber's round is, in thousandths of the buckets." },
+	{ S(scrub_rounds), COUNTER, "scrub_rounds_total", "Rounds of the scrubber." },
+	{ S(scrub_bytes), COUNTER, "scrub_bytes_total", "Bytes that the scrubber read." },
+	{ S(scrub_rewritten), COUNTER, "scrub_rewritten_total",
+	  "Buckets and runs the scrubber put right." },
+	{ S(scrub_errors), COUNTER, "scrub_errors_total",
+	  "Damage beyond correction that the scrubber met, each round anew." },
 	{ S(errors), COUNTER, "errors_total", "Calls that failed by the store's fault." },
 	{ S(stall_ns), COUNTER_NS, "stall_seconds_total",
 	  "Time that writers waited for maintenance." },
@@ -61,6 +73,34 @@ const struct cid_figure cid_figures[] = {
 	{ S(pending_bytes), GAUGE, "pending_bytes", "Space freed and not yet to be reused." },
 	{ S(free_bytes), GAUGE, "free_bytes", "Free space of the file system." },
 	{ S(memory_bytes), GAUGE, "memory_bytes", "Memory of tables, indexes and buffers." },
+	{ S(following), GAUGE, "following", "1 where another process may write the store." },
+	{ S(reader_epoch), GAUGE, "reader_epoch", "Number of the commit that a follower shows." },
+	{ S(lag_ms), GAUGE_MS, "lag_seconds",
+	  "Time since a follower showed all there is; 0: it does." },
+	{ S(pinned), GAUGE, "pinned", "1 while a follower holds a pin." },
+	{ S(refreshes), COUNTER, "refreshes_total", "Times a follower took up what is new." },
+	{ S(retries), COUNTER, "retries_total", "Reads repeated because a commit overtook them." },
+	{ S(latency_p99), GAUGE_NS, "latency_p99_seconds",
+	  "What 99 of 100 recent calls did not exceed." },
+	{ S(change_latency_p99), GAUGE_NS, "change_latency_p99_seconds",
+	  "The same of changes: single ones and pieces of bulk ones." },
+	{ S(lookup_latency_p99), GAUGE_NS, "lookup_latency_p99_seconds", "The same of lookups." },
+	{ S(sync_latency_p99), GAUGE_NS, "sync_latency_p99_seconds",
+	  "The same of calls that waited for a sync." },
+	{ S(throughput_ops), GAUGE, "throughput_ops_per_second",
+	  "Changes and lookups a second, of late." },
+	{ S(buffer_occupancy), RATIO, "buffer_occupancy_ratio",
+	  "How full the tables of changes or the log are." },
+	{ S(flush_duration), GAUGE_NS, "flush_duration_seconds", "Time the last flush took." },
+	{ S(lock_contention_ratio), RATIO, "lock_contention_ratio",
+	  "Share of recent changes that waited for other writers." },
+	{ S(error_rate), RATIO, "error_ratio", "Share of recent calls that failed." },
+	{ S(tune_decisions), COUNTER, "tune_decisions_total", "Decisions of autotune." },
+	{ S(tune_trips), COUNTER, "tune_trips_total",
+	  "Times autotune went back to what is set." },
+	{ S(tuned_batch_size), GAUGE, "tuned_batch_size", "The batch_size in use." },
+	{ S(tuned_flush_interval_us), GAUGE_US, "tuned_flush_interval_seconds",
+	  "The flush_interval_us in use." },
 	{ C(ingest_records), COUNTER, "ingest_records_total", "Records taken by ingest." },
 	{ C(ingest_torn), COUNTER, "ingest_torn_total",
 	  "Incomplete records dropped when an ingest file was closed." },

@@ -23,7 +23,10 @@ enum cid_figure_kind {
 	CID_FIGURE_GAUGE,
 	CID_FIGURE_COUNTER,
 	CID_FIGURE_GAUGE_NS, /* nanoseconds; seconds in metrics */
-	CID_FIGURE_COUNTER_NS
+	CID_FIGURE_COUNTER_NS,
+	CID_FIGURE_GAUGE_US,
+	CID_FIGURE_GAUGE_MS,
+	CID_FIGURE_GAUGE_RATIO /* millionths; from 0 to 1 in metrics */
 };
 
 struct cid_figure {

@@ -48,8 +48,10 @@ int cid_job_start(struct cid_job *j)
 		pthread_join(j->thread, NULL);
 		j->joinable = false;
 	}
-	/* Signals are for the threads that wait for them. */
+	/* Signals are for the threads that wait for them, but for SIGBUS, which a
+	 * bad sector under a mapping of the store sends. */
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	rc = pthread_create(&j->thread, NULL, work, j);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

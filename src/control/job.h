@@ -34,7 +34,7 @@ struct cid_job_state {
 };
 
 void cid_job_init(struct cid_job *j, struct cidstore *s, int (*run)(struct cidstore *s));
-/* Waits for the job to end. */
+/* Waits for the job to end; cid_store_cancel() makes that soon. */
 void cid_job_fini(struct cid_job *j);
 /* 0, -EBUSY while it runs, -EAGAIN or -ENOMEM where no thread can be had. */
 int cid_job_start(struct cid_job *j);

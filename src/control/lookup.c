@@ -215,6 +215,7 @@ static ssize_t lookup_read(void *stream, void *buf, size_t n)
 	struct lookup *l = stream;
 	uint8_t *out = buf;
 	size_t done = 0, part;
+	uint64_t keys = 0;
 	int rc = l->failed;
 
 	l->failed = 0;
@@ -239,11 +240,12 @@ static ssize_t lookup_read(void *stream, void *buf, size_t n)
 				break;
 			}
 			if (l->run.first) {
-				cid_ctl_count(&l->c->total.lookup_keys, 1);
+				keys++;
 				done += put(l, out + done, n - done, 0, true);
 			}
 		}
 	}
+	cid_ctl_count(&l->c->total.lookup_keys, keys);
 	if (rc < 0 && done == 0)
 		return rc;
 	if (rc < 0)

@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include "control/figures.h"
 
-#define NS_PER_S 1000000000u
 
 int cid_show_version(struct cid_control *c, const struct cid_ctl_node *node, const char *name,
 		     struct cid_text *out)
@@ -77,6 +76,25 @@ static void describe(struct cid_text *out, const char *metric, const char *type,
 			type);
 }
 
+/* Metrics have seconds, and ratios from 0 to 1. */
+static int decimals(enum cid_figure_kind kind)
+{
+	switch (kind) {
+	case CID_FIGURE_GAUGE_NS:
+	case CID_FIGURE_COUNTER_NS:
+		return 9;
+	case CID_FIGURE_GAUGE_US:
+	case CID_FIGURE_GAUGE_RATIO:
+		return 6;
+	case CID_FIGURE_GAUGE_MS:
+		return 3;
+	case CID_FIGURE_GAUGE:
+	case CID_FIGURE_COUNTER:
+		break;
+	}
+	return 0;
+}
+
 /* The Prometheus text format, version 0.0.4. */
 int cid_show_metrics(struct cid_control *c, const struct cid_ctl_node *node, const char *name,
 		     struct cid_text *out)
@@ -92,13 +110,15 @@ int cid_show_metrics(struct cid_control *c, const struct cid_ctl_node *node, con
 		const struct cid_figure *row = &cid_figures[i];
 		bool counter =
 			row->kind == CID_FIGURE_COUNTER || row->kind == CID_FIGURE_COUNTER_NS;
-		bool ns = row->kind == CID_FIGURE_GAUGE_NS || row->kind == CID_FIGURE_COUNTER_NS;
-		uint64_t v = cid_figure_value(row, &f);
+		uint64_t v = cid_figure_value(row, &f), unit = 1;
+		int digits = decimals(row->kind);
 
+		for (int k = 0; k < digits; k++)
+			unit *= 10;
 		describe(out, row->metric, counter ? "counter" : "gauge", row->help);
-		if (ns)
-			cid_text_printf(out, "cidstore_%s %" PRIu64 ".%09" PRIu64 "\n", row->metric,
-					v / NS_PER_S, v % NS_PER_S);
+		if (digits)
+			cid_text_printf(out, "cidstore_%s %" PRIu64 ".%0*" PRIu64 "\n", row->metric,
+					v / unit, digits, v % unit);
 		else
 			cid_text_printf(out, "cidstore_%s %" PRIu64 "\n", row->metric, v);
 	}

@@ -11,5 +11,6 @@ extern const struct cid_ctl_stream cid_stream_lookup;
 extern const struct cid_ctl_stream cid_stream_lookup_text;
 extern const struct cid_ctl_stream cid_stream_export;
 extern const struct cid_ctl_stream cid_stream_import;
+extern const struct cid_ctl_stream cid_stream_events;
 
 #endif

@@ -45,6 +45,7 @@ static const struct cid_ctl_node table[] = {
 	{ "export", .mode = SHOWN, .stream = &cid_stream_export },
 	{ "import", .mode = SET, .changes = true, .show = cid_show_import,
 	  .stream = &cid_stream_import },
+	{ "events", .mode = ASKED, .stream = &cid_stream_events },
 	{ "config", .mode = DIR },
 	{ "debug", .mode = DIR },
 	{ "debug/bucket", .mode = DIR },

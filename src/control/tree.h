@@ -30,11 +30,14 @@ typedef int cid_ctl_store(struct cid_control *c, const struct cid_ctl_node *node
 			  size_t n);
 
 /* One open stream; calls as in control.h. Where read or write is missing the
- * stream has no such direction. */
+ * stream has no such direction. Where there is `ready`, reading gives EAGAIN
+ * until there is something; ready tells whether there is. */
 struct cid_ctl_stream {
+	bool light; /* takes a few kilobytes: does not count among the streams */
 	int (*open)(struct cid_control *c, void **out);
 	ssize_t (*read)(void *stream, void *buf, size_t n);
 	ssize_t (*write)(void *stream, const void *buf, size_t n);
+	bool (*ready)(void *stream);
 	int (*flush)(void *stream);
 	void (*release)(void *stream);
 };

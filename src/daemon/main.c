@@ -119,6 +119,12 @@ static int open_store(struct daemon *d, struct cidstore_error *err)
 	}
 }
 
+static void say_decision(void *arg, const char *line)
+{
+	(void)arg;
+	cid_say(LOG_INFO, "%s", line);
+}
+
 static int start(struct daemon *d, struct cidstore_error *err)
 {
 	uid_t owner = d->opt.fs.uid;
@@ -126,6 +132,7 @@ static int start(struct daemon *d, struct cidstore_error *err)
 
 	if (open_store(d, err))
 		return -1;
+	cidstore_log(d->store, say_decision, NULL);
 	if (cid_settings_apply(&d->opt, d->store, err))
 		return -1;
 	rc = cid_control_new(d->store, owner, &d->control);

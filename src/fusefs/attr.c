@@ -5,7 +5,6 @@
 #include <unistd.h>
 #include "base/hash.h"
 #include "fusefs/ctl.h"
-#include "fusefs/guard.h"
 #include "store/store.h"
 
 #define ENTRY_BYTES 64u
@@ -62,7 +61,7 @@ int cid_attr_key_counted(struct cid_fusefs *f, struct cidstore_id key, uint64_t 
 static int key_get(struct cid_fusefs *f, const struct cid_node *n, struct stat *out)
 {
 	struct cid_key_info info;
-	int rc = cid_guard_key_info(f->store, n->key, &info);
+	int rc = cid_store_key_info(f->store, n->key, &info);
 
 	if (rc)
 		return rc;
@@ -72,28 +71,21 @@ static int key_get(struct cid_fusefs *f, const struct cid_node *n, struct stat *
 	return 0;
 }
 
-static void root_get(struct cid_fusefs *f, const struct cid_node *n, struct stat *out)
-{
-	struct cidstore_stats s;
-
-	cidstore_stats(f->store, &s);
-	cid_attr_empty(f, n, out);
-	out->st_size = (off_t)s.keys;
-}
-
 int cid_attr_get(struct cid_fusefs *f, const struct cid_node *n, struct stat *out)
 {
 	int rc = 0;
 
 	switch (n->kind) {
 	case CID_NODE_ROOT:
-		root_get(f, n, out);
+		/* No size: tar(1) takes one that grows for a directory that was
+		 * changed while it was read, and the counts of bulk loads lag. */
+		cid_attr_empty(f, n, out);
 		break;
 	case CID_NODE_KEY:
 		rc = key_get(f, n, out);
 		break;
 	case CID_NODE_VALUE:
-		rc = cid_guard_contains(f->store, n->key, n->value);
+		rc = cidstore_contains(f->store, n->key, n->value);
 		if (!rc)
 			cid_attr_empty(f, n, out);
 		break;
@@ -114,7 +106,7 @@ static int current(struct cid_fusefs *f, fuse_ino_t ino, const struct cid_node *
 {
 	int rc;
 
-	*timeout = f->attr_timeout;
+	*timeout = cid_fs_timeout(f);
 	if (n->kind == CID_NODE_CTL) {
 		*timeout = 0;
 		return cid_ctl_attr(f, n->path, out);
@@ -124,7 +116,7 @@ static int current(struct cid_fusefs *f, fuse_ino_t ino, const struct cid_node *
 		return 0;
 	}
 	if (n->kind == CID_NODE_ROOT)
-		*timeout = f->attr_timeout < 1 ? f->attr_timeout : 1;
+		*timeout = *timeout < 1 ? *timeout : 1;
 	else if (n->kind == CID_NODE_KEY)
 		cid_nodes_grant(f->nodes, ino);
 	rc = cid_attr_get(f, n, out);

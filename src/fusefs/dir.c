@@ -10,6 +10,7 @@
 #include "fusefs/listing.h"
 #include "fusefs/lookup.h"
 #include "fusefs/name.h"
+#include "fusefs/opened.h"
 
 #define COOKIE_DOT 1
 #define COOKIE_DOTDOT 2
@@ -17,6 +18,7 @@
 #define COOKIE_CTL ((off_t)1 << 62 | COOKIE_ITEMS)
 
 struct dir {
+	struct cid_opened opened; /* first */
 	pthread_mutex_t lock; /* protects `listing` */
 	struct cid_node node;
 	struct cid_listing listing;
@@ -89,10 +91,14 @@ static bool add_with_node(struct fill *r, struct dir *d, const struct cidstore_i
 	struct cid_fusefs *f = r->fs;
 	struct fuse_entry_param e;
 	size_t room = r->size - r->used, need;
+	double age = cid_listing_age(&d->listing);
 
 	if (cid_nodes_excess(f->nodes) || cid_entry_listed(f, n, item->count, &e))
 		return false;
-	if (atomic_load(&f->changes) != d->listing.changes) {
+	/* The kernel counts from now; the items are older. */
+	e.entry_timeout -= age;
+	e.attr_timeout -= age;
+	if (atomic_load(&f->changes) != d->listing.changes || e.attr_timeout < 0) {
 		cid_entry_drop(f, &e);
 		return false;
 	}
@@ -230,8 +236,11 @@ void cid_op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	read_entries(req, size, off, fi, true);
 }
 
-static void dir_free(struct dir *d)
+static void dir_free(struct cid_fusefs *f, struct cid_opened *o)
 {
+	struct dir *d = (struct dir *)o;
+
+	(void)f;
 	cid_listing_fini(&d->listing);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
@@ -239,6 +248,7 @@ static void dir_free(struct dir *d)
 
 void cid_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
+	struct cid_fusefs *f = cid_fs(req); /* the request is gone with its answer */
 	struct cid_node n;
 	struct dir *d;
 
@@ -255,15 +265,16 @@ void cid_op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	}
 	pthread_mutex_init(&d->lock, NULL);
 	d->node = n;
-	cid_listing_init(&d->listing, cid_fs(req), n.kind == CID_NODE_KEY ? &n.key : NULL);
+	cid_listing_init(&d->listing, f, n.kind == CID_NODE_KEY ? &n.key : NULL);
 	fi->fh = (uintptr_t)d;
+	cid_opened_add(f, &d->opened, dir_free);
 	if (fuse_reply_open(req, fi))
-		dir_free(d);
+		cid_opened_close(f, &d->opened);
 }
 
 void cid_op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	dir_free(dir_of(fi));
+	cid_opened_close(cid_fs(req), &dir_of(fi)->opened);
 	fuse_reply_err(req, 0);
 }

@@ -24,6 +24,20 @@ bool cid_fs_node(fuse_req_t req, fuse_ino_t ino, bool gone, struct cid_node *out
 	return false;
 }
 
+/* All ways of change are known or announced: the kernel may cache for long. */
+#define LONG_TIMEOUT 3600.0
+
+double cid_fs_timeout(struct cid_fusefs *f)
+{
+	double seconds = LONG_TIMEOUT;
+	uint64_t ms = 0;
+
+	if (f->opt.foreign_writer &&
+	    cidstore_config_get(f->store, "refresh_interval_ms", &ms) == 0)
+		seconds = (double)ms / 1000;
+	return seconds < LONG_TIMEOUT ? seconds : LONG_TIMEOUT;
+}
+
 void cid_fs_changed(struct cid_fusefs *f, fuse_ino_t dir)
 {
 	atomic_fetch_add(&f->changes, 1);

@@ -15,8 +15,12 @@
  * `changes` and `foreign` count them; a reader that finds its counter unmoved
  * since before its read, after having set the mark, has read what is current.
  *
+ * Where another process writes, nobody tells: the kernel may keep what it is
+ * given for refresh_interval_ms, as long as the store may be behind itself.
+ *
  * Lock order: directory handle, then node table, then notifier; none of them
- * is held across a call into the store except the handle's own.
+ * is held across a call into the store except the handle's own. Nothing is taken
+ * while holding opened_lock.
  */
 #ifndef CID_FUSEFS_FS_H
 #define CID_FUSEFS_FS_H
@@ -32,19 +36,23 @@
 #include "fusefs/node.h"
 
 struct cid_notify;
+struct cid_opened;
+struct cid_wait;
 
 struct cid_fusefs {
 	struct cidstore *store;
 	struct cid_control *control;
 	struct cid_nodes *nodes;
 	struct cid_notify *notify;
+	struct cid_wait *wait;
 	struct fuse_session *session;
 	struct cid_fusefs_options opt;
 	struct stat key_stat, value_stat; /* what all keys and all values share */
-	double entry_timeout, attr_timeout; /* seconds the kernel may cache */
 	char *path;
 	pthread_t loop_thread;
 	_Atomic bool looping;
+	pthread_mutex_t opened_lock;
+	struct cid_opened *opened; /* protected by opened_lock */
 	_Alignas(64) _Atomic uint64_t changes; /* of any way */
 	_Atomic uint64_t foreign;	       /* by another way than a request */
 };
@@ -67,5 +75,9 @@ bool cid_fs_node(fuse_req_t req, fuse_ino_t ino, bool gone, struct cid_node *out
 /* A change of the set behind a key's node, or of the root, was made through a
  * request. */
 void cid_fs_changed(struct cid_fusefs *f, fuse_ino_t dir);
+
+/* Seconds for which the kernel may keep names and attributes that were read
+ * just now. */
+double cid_fs_timeout(struct cid_fusefs *f);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "fusefs/guard.h"
+#include <time.h>
 
 #define FIRST_BATCH 32u	  /* the first names at once */
 #define LARGEST_BATCH 2048u /* 80 KiB for each open directory */
@@ -58,10 +58,25 @@ static int grow(struct cid_listing *l)
 	return 0;
 }
 
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+double cid_listing_age(const struct cid_listing *l)
+{
+	return l->fs->opt.foreign_writer ? seconds() - l->read_at : 0;
+}
+
 static int scan(struct cid_listing *l, size_t *n)
 {
-	int rc = cid_guard_scan(l->fs->store, l->of_values ? &l->key : NULL, &l->pos,
-				l->item + l->count, l->cap - l->count, n);
+	struct cidstore_item *to = l->item + l->count;
+	size_t room = l->cap - l->count;
+	int rc = l->of_values ? cidstore_scan_values(l->fs->store, l->key, &l->pos, to, room, n) :
+				cidstore_scan_keys(l->fs->store, &l->pos, to, room, n);
 
 	/* The key was removed while its directory is open. */
 	if (rc == CIDSTORE_ENOENT) {
@@ -95,6 +110,7 @@ static int refill(struct cid_listing *l)
 		l->before = l->item[l->count - 1].hash + 1;
 	l->count = l->next = 0;
 	l->changes = atomic_load(&l->fs->changes);
+	l->read_at = l->fs->opt.foreign_writer ? seconds() : 0;
 	if (l->cap < LARGEST_BATCH) {
 		rc = grow(l);
 		if (rc)

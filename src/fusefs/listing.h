@@ -21,6 +21,7 @@ struct cid_listing {
 	size_t cap, count, next;
 	uint64_t before; /* everything with a hash below this comes before item[0] */
 	uint64_t changes; /* the mount's counter from before item[] was read */
+	double read_at;	  /* monotonic seconds: when item[] was read; see cid_listing_age */
 	bool end;	  /* nothing comes behind item[] */
 };
 
@@ -35,6 +36,8 @@ void cid_listing_seek(struct cid_listing *l, uint64_t hash, bool fresh);
 /* The next items that share one hash, *n of them, 0 at the end. They stay
  * where they are until the next call. */
 int cid_listing_group(struct cid_listing *l, const struct cidstore_item **out, size_t *n);
+/* Seconds since the items held were read, where another process writes; else 0. */
+double cid_listing_age(const struct cid_listing *l);
 /* Moves behind the group. */
 void cid_listing_advance(struct cid_listing *l, size_t n);
 

@@ -15,8 +15,7 @@ static int add_lookup(struct cid_fusefs *f, const struct cid_node *id, struct fu
 
 	if (!rc && !*known)
 		cid_notify_grown(f->notify);
-	e->entry_timeout = f->entry_timeout;
-	e->attr_timeout = f->attr_timeout;
+	e->entry_timeout = e->attr_timeout = cid_fs_timeout(f);
 	return rc;
 }
 

@@ -13,18 +13,14 @@
 #include "fusefs/attr.h"
 #include "fusefs/device.h"
 #include "fusefs/fs.h"
-#include "fusefs/guard.h"
 #include "fusefs/notify.h"
+#include "fusefs/opened.h"
 #include "fusefs/ops.h"
+#include "fusefs/wait.h"
 #include "store/store.h"
 
 /* Makes the loop's thread look around; not used for anything else. */
 #define WAKE_SIGNAL SIGUSR2
-
-/* All ways of change are known or announced: the kernel may cache for long. */
-#define LONG_TIMEOUT 3600.0
-/* Another process writes: as far behind as its group commits. */
-#define SHORT_TIMEOUT 0.05
 
 struct ready {
 	struct cid_fusefs *fs;
@@ -141,17 +137,17 @@ int cid_fusefs_new(struct cidstore *s, struct cid_control *c, const char *path,
 	if (!f)
 		return cid_err_set(err, rc, "mounting on %s: out of memory", path);
 	memset(f, 0, sizeof(*f));
+	pthread_mutex_init(&f->opened_lock, NULL);
 	f->store = s;
 	f->control = c;
 	f->opt = *o;
-	f->entry_timeout = f->attr_timeout = o->foreign_writer ? SHORT_TIMEOUT : LONG_TIMEOUT;
 	f->path = strdup(path);
-	if (!f->path || cid_nodes_new(o->max_nodes, &f->nodes) || cid_notify_new(f, &f->notify)) {
+	if (!f->path || cid_nodes_new(o->max_nodes, &f->nodes) || cid_notify_new(f, &f->notify) ||
+	    cid_wait_new(f, &f->wait)) {
 		cid_err_set(err, rc, "mounting on %s: out of memory", path);
 		goto failed;
 	}
 	cid_attr_init(f);
-	cid_guard_install();
 	rc = open_session(f, err);
 	if (rc)
 		goto failed;
@@ -159,8 +155,10 @@ int cid_fusefs_new(struct cidstore *s, struct cid_control *c, const char *path,
 	*out = f;
 	return 0;
 failed:
+	cid_wait_free(f->wait);
 	cid_notify_free(f->notify);
 	cid_nodes_free(f->nodes);
+	pthread_mutex_destroy(&f->opened_lock);
 	free(f->path);
 	free(f);
 	return rc;
@@ -207,6 +205,8 @@ int cid_fusefs_loop(struct cid_fusefs *f, void (*ready)(void *arg, int error), v
 	pthread_t waiter;
 	int rc = cid_notify_start(f->notify);
 
+	if (!rc)
+		rc = cid_wait_start(f->wait);
 	if (rc)
 		return rc;
 	sigaction(WAKE_SIGNAL, &sa, NULL);
@@ -225,6 +225,7 @@ int cid_fusefs_loop(struct cid_fusefs *f, void (*ready)(void *arg, int error), v
 	atomic_store(&f->looping, true);
 	rc = run_loop(f);
 	atomic_store(&f->looping, false);
+	cid_wait_stop(f->wait);
 	cid_notify_stop(f->notify);
 	fuse_session_unmount(f->session);
 	pthread_join(waiter, NULL);
@@ -250,10 +251,13 @@ void cid_fusefs_free(struct cid_fusefs *f)
 	if (!f)
 		return;
 	cid_store_on_change(f->store, NULL, NULL);
+	cid_opened_close_all(f);
+	cid_wait_free(f->wait);
 	cid_notify_free(f->notify);
 	fuse_session_unmount(f->session);
 	fuse_session_destroy(f->session);
 	cid_nodes_free(f->nodes);
+	pthread_mutex_destroy(&f->opened_lock);
 	free(f->path);
 	free(f);
 }

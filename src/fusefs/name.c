@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 #include "fusefs/ctl.h"
-#include "fusefs/guard.h"
 
 enum cid_name_kind cid_name_classify(const struct cid_node *dir, const char *name,
 				     struct cidstore_id *out)
@@ -36,9 +35,9 @@ int cid_name_exists(struct cid_fusefs *f, const struct cid_node *dir, const char
 		break;
 	}
 	if (dir->kind == CID_NODE_ROOT)
-		return cid_fs_errno(cid_guard_count(f->store, id, &count));
+		return cid_fs_errno(cidstore_count(f->store, id, &count));
 	if (dir->kind == CID_NODE_KEY)
-		return cid_fs_errno(cid_guard_contains(f->store, dir->key, id));
+		return cid_fs_errno(cidstore_contains(f->store, dir->key, id));
 	return ENOENT;
 }
 

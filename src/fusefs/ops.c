@@ -9,7 +9,6 @@
  *	fallocate		EOPNOTSUPP
  *	copy_file_range		the kernel copies by itself
  *	lseek			the kernel seeks by itself
- *	poll			always ready
  *	getlk, setlk, flock	not asked for: the kernel locks locally
  *	bmap			needs a block device
  *
@@ -19,6 +18,7 @@
 #include "fusefs/ops.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/statvfs.h>
 #include "fusefs/attr.h"
 #include "fusefs/ctl.h"
@@ -91,6 +91,19 @@ static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		cid_ctl_flush(req, fi);
 	else
 		fuse_reply_err(req, 0);
+}
+
+static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
+		    struct fuse_pollhandle *ph)
+{
+	(void)ino;
+	if (fi->fh) {
+		cid_ctl_poll(req, fi, ph);
+		return;
+	}
+	if (ph)
+		fuse_pollhandle_destroy(ph);
+	fuse_reply_poll(req, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -174,6 +187,7 @@ const struct fuse_lowlevel_ops cid_ops = {
 	.write = op_write,
 	.flush = op_flush,
 	.release = op_release,
+	.poll = op_poll,
 	.fsync = op_fsync,
 	.opendir = cid_op_opendir,
 	.readdir = cid_op_readdir,

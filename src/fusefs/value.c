@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include "fusefs/guard.h"
 #include "fusefs/lookup.h"
 #include "fusefs/name.h"
 
@@ -102,7 +101,7 @@ void cid_op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 void cid_value_open(fuse_req_t req, const struct cid_node *n, struct fuse_file_info *fi)
 {
-	int rc = n->gone ? 0 : cid_guard_contains(cid_fs(req)->store, n->key, n->value);
+	int rc = n->gone ? 0 : cidstore_contains(cid_fs(req)->store, n->key, n->value);
 
 	/* Removed by another way: ESTALE has the kernel look the path up again. */
 	if (rc == CIDSTORE_ENOENT) {

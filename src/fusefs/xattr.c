@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "fusefs/guard.h"
 #include "store/store.h"
 
 #define PREFIX "user.cidstore."
@@ -42,7 +41,7 @@ void cid_op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t si
 		fuse_reply_err(req, ENODATA);
 		return;
 	}
-	rc = cid_guard_key_info(cid_fs(req)->store, n.key, &info);
+	rc = cid_store_key_info(cid_fs(req)->store, n.key, &info);
 	if (rc) {
 		fuse_reply_err(req, rc == CIDSTORE_ENOENT ? ESTALE : cid_fs_errno(rc));
 		return;

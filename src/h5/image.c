@@ -23,6 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/err.h"
+#include "base/limits.h"
 #include "h5/schema.h"
 #include "h5/seal.h"
 #include "h5/session.h"
@@ -59,12 +60,12 @@ int cid_h5_layout(enum cid_h5_kind kind, const struct cid_h5_params *p, uint64_t
 {
 	uint64_t len;
 
-	if (!power_of_two(p->segment_bytes, 4u << 20, 1ull << 32))
+	if (!power_of_two(p->segment_bytes, CID_SEGMENT_BYTES_MIN, 1ull << 32))
 		return cid_err_set(err, CIDSTORE_EINVAL,
 				   "segment_bytes %" PRIu64
 				   " is not a power of two from 4 MiB to 4 GiB",
 				   p->segment_bytes);
-	if (!power_of_two(p->log_bytes, 256u << 10, 1ull << 32))
+	if (!power_of_two(p->log_bytes, CID_LOG_BYTES_MIN, 1ull << 32))
 		return cid_err_set(err, CIDSTORE_EINVAL,
 				   "log_bytes %" PRIu64
 				   " is not a power of two from 256 KiB to 4 GiB",

@@ -23,8 +23,8 @@
  * Threads. All functions may be called by any thread; one lock in the room
  * serialises HDF5. A host that uses HDF5 itself while a store is created,
  * grows or is checked needs a thread-safe libhdf5. The first call removes
- * HDF5_* from the environment: a program with threads does so before it starts
- * them. HDF5's error printing and plugin loading are off during a call and put
+ * HDF5_* from the environment, cid_h5_prepare() does nothing else: it belongs
+ * before the first thread is started. HDF5's error printing and plugin loading are off during a call and put
  * back at its end; no handle stays open.
  */
 #ifndef CID_H5_IMAGE_H
@@ -34,6 +34,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "cidstore/cidstore.h"
+
+void cid_h5_prepare(void);
 
 enum cid_h5_kind {
 	CID_H5_MAIN,

@@ -231,7 +231,8 @@ static const struct cid_h5_field footer_fields[] = {
 	{ "trees", 96, 8, 1, NULL, "entries whose values lie in trees" },
 	{ "deletes", 104, 8, 1, NULL, "tombstones and deletions among the entries" },
 	{ "index_checksum", 112, 16, 1, sum_parts, "XXH3-128 of the index" },
-	{ "reserved", 128, 8, 16, NULL, "0" },
+	{ "own_checksum", 128, 16, 1, sum_parts, "XXH3-128 of the footer with this field 0" },
+	{ "reserved", 144, 8, 14, NULL, "0" },
 	{ 0 },
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/err.h"
+#include "h5/image.h"
 
 extern char **environ;
 
@@ -50,16 +51,19 @@ static int check_version(struct cid_h5_session *s)
 			   major, minor, release, H5_VERS_MAJOR, H5_VERS_MINOR);
 }
 
+void cid_h5_prepare(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, clear_environment);
+}
+
 int cid_h5_begin(struct cid_h5_session *s, struct cidstore_error *err)
 {
-	static bool cleared; /* protected by lock */
-
+	cid_h5_prepare();
 	memset(s, 0, sizeof(*s));
 	s->err = err;
 	(void)pthread_mutex_lock(&lock);
-	if (!cleared)
-		clear_environment();
-	cleared = true;
 	if (H5open() < 0)
 		return cid_h5_fail(s, CIDSTORE_ESYSTEM, "libhdf5 does not start");
 	(void)H5Eget_auto2(H5E_DEFAULT, &s->print, &s->print_arg);

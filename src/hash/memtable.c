@@ -5,17 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAIN_MAX = 8 };
+enum { CHAIN_MAX = 8, NUMBER_BITS = 27 };
 
 static uint32_t home(const struct cid_mem *m, uint64_t hash)
 {
 	return (uint32_t)(hash << 2 >> (64 - m->slot_bits));
 }
 
-/* The 32 bits of the hash behind those that chose the slot. */
-static uint64_t fragment(const struct cid_mem *m, uint64_t hash)
+/* The top bits of the hash, as a slot holds them: those that chose it, and as
+ * many more as there is room for. Walking the slots so tells the order of the
+ * keys without looking at one. */
+static uint64_t fragment(uint64_t hash)
 {
-	return hash << 2 << m->slot_bits >> 32;
+	return hash << 2 >> NUMBER_BITS;
+}
+
+static uint32_t number(uint64_t slot)
+{
+	return (uint32_t)(slot & ((1u << NUMBER_BITS) - 1));
 }
 
 int cid_mem_init(struct cid_mem *m, uint32_t cap, uint64_t seed)
@@ -31,7 +38,8 @@ int cid_mem_init(struct cid_mem *m, uint32_t cap, uint64_t seed)
 	m->op = malloc(sizeof(*m->op) * cap);
 	m->slot = calloc(cid_mem_slots(m), sizeof(*m->slot));
 	m->pair = calloc((size_t)m->pair_mask + 1, sizeof(*m->pair));
-	if (!m->op || !m->slot || !m->pair) {
+	m->sets = cid_mem_sets_new();
+	if (!m->op || !m->slot || !m->pair || !m->sets) {
 		cid_mem_fini(m);
 		return CIDSTORE_ENOMEM;
 	}
@@ -43,6 +51,9 @@ void cid_mem_fini(struct cid_mem *m)
 	free(m->op);
 	free(m->slot);
 	free(m->pair);
+	if (m->sets)
+		cid_mem_sets_clear(m->sets);
+	free(m->sets);
 	memset(m, 0, sizeof(*m));
 }
 
@@ -52,9 +63,10 @@ void cid_mem_reset(struct cid_mem *m)
 		memset(m->slot, 0, cid_mem_slots(m) * sizeof(*m->slot));
 	if (m->pairs)
 		memset(m->pair, 0, ((size_t)m->pair_mask + 1) * sizeof(*m->pair));
-	m->count = m->keys = m->pairs = m->unknown = 0;
+	m->count = m->keys = m->multi = m->pairs = m->unknown = 0;
 	m->net_keys = m->net_values = 0;
 	m->first_lsn = m->end_lsn = 0;
+	cid_mem_sets_clear(m->sets);
 	atomic_store(&m->visible, 0);
 }
 
@@ -67,7 +79,7 @@ void cid_mem_prefetch(const struct cid_mem *m, uint64_t hash)
  * end was reached. */
 static _Atomic uint64_t *find_slot(const struct cid_mem *m, struct cidstore_id key, uint64_t hash)
 {
-	uint64_t frag = fragment(m, hash);
+	uint64_t frag = fragment(hash);
 	uint32_t end = cid_mem_slots(m);
 
 	for (uint32_t i = home(m, hash); i < end; i++) {
@@ -75,7 +87,7 @@ static _Atomic uint64_t *find_slot(const struct cid_mem *m, struct cidstore_id k
 
 		if (s == 0)
 			return &m->slot[i];
-		if (s >> 32 == frag && cid_id_eq(m->op[(uint32_t)s - 1].key, key))
+		if (s >> NUMBER_BITS == frag && cid_id_eq(m->op[number(s) - 1].key, key))
 			return &m->slot[i];
 	}
 	return NULL;
@@ -145,10 +157,10 @@ bool cid_mem_add(struct cid_mem *m, enum cid_mem_kind kind, struct cidstore_id k
 	old = atomic_load_explicit(s, memory_order_relaxed);
 	n = m->count++;
 	op = &m->op[n];
-	const struct cid_mem_op *head = old ? &m->op[(uint32_t)old - 1] : NULL;
+	const struct cid_mem_op *head = old ? &m->op[number(old) - 1] : NULL;
 
 	*op = (struct cid_mem_op){ .key = key, .value = value, .kind = (uint8_t)kind };
-	op->prev = (uint32_t)old;
+	op->prev = number(old);
 	if (e->known) {
 		m->net_keys += e->keys;
 		m->net_values += e->values;
@@ -181,13 +193,14 @@ bool cid_mem_add(struct cid_mem *m, enum cid_mem_kind kind, struct cidstore_id k
 		enter_pair(m, n);
 	if (!old)
 		m->keys++;
-	atomic_store_explicit(s, fragment(m, hash) << 32 | (n + 1), memory_order_release);
+	m->multi += op->depth == 2;
+	atomic_store_explicit(s, fragment(hash) << NUMBER_BITS | (n + 1), memory_order_release);
 	return true;
 }
 
 static const struct cid_mem_op *clip(const struct cid_mem *m, uint64_t slot, uint32_t visible)
 {
-	uint32_t n = (uint32_t)slot;
+	uint32_t n = number(slot);
 
 	while (n > visible)
 		n = m->op[n - 1].prev;
@@ -230,75 +243,22 @@ int cid_mem_contains(const struct cid_mem *m, uint32_t visible, const struct cid
 	return -1;
 }
 
-struct ordered {
-	struct cid_mem_value v;
-	uint32_t age; /* smaller is newer */
-};
-
-static int by_value_then_age(const void *a, const void *b)
-{
-	const struct ordered *x = a, *y = b;
-	int c = cid_value_cmp(x->v.hash, x->v.id, y->v.hash, y->v.id);
-
-	return c ? c : x->age < y->age ? -1 : 1;
-}
-
-int cid_mem_gather(const struct cid_mem *m, const struct cid_mem_op *head,
-		   struct cid_mem_value **out, size_t *count)
-{
-	size_t n = 0, k = 0;
-	struct ordered *o;
-	struct cid_mem_value *v;
-
-	for (const struct cid_mem_op *op = head; op; op = cid_mem_prev(m, op))
-		n += op->kind == CID_MEM_INSERT || op->kind == CID_MEM_DELETE;
-	*out = NULL;
-	*count = 0;
-	if (n == 0)
-		return 0;
-	o = malloc(n * sizeof(*o));
-	if (!o)
-		return CIDSTORE_ENOMEM;
-	for (const struct cid_mem_op *op = head; op; op = cid_mem_prev(m, op))
-		if (op->kind == CID_MEM_INSERT || op->kind == CID_MEM_DELETE) {
-			o[k].v = (struct cid_mem_value){ cid_hash(op->value, m->seed), op->value,
-							 op->kind == CID_MEM_INSERT };
-			o[k].age = (uint32_t)k;
-			k++;
-		}
-	qsort(o, n, sizeof(*o), by_value_then_age);
-	v = malloc(n * sizeof(*v));
-	if (!v) {
-		free(o);
-		return CIDSTORE_ENOMEM;
-	}
-	k = 0;
-	for (size_t i = 0; i < n; i++)
-		if (i == 0 || !cid_id_eq(o[i].v.id, o[i - 1].v.id))
-			v[k++] = o[i].v;
-	free(o);
-	*out = v;
-	*count = k;
-	return 0;
-}
-
 static bool before(const struct cid_mem *m, uint64_t hash, struct cidstore_id key,
 		   const struct cid_mem_key *k)
 {
 	return cid_value_cmp(hash, key, k->hash, m->op[k->op].key) < 0;
 }
 
-/* Slots are nearly in order already: insertion sort moves little. */
-static void settle(const struct cid_mem *m, struct cid_mem_key *k, size_t n)
+static bool out_of_order(const struct cid_mem *m, const struct cid_mem_key *a,
+			 const struct cid_mem_key *b)
 {
-	for (size_t i = 1; i < n; i++) {
-		struct cid_mem_key x = k[i];
-		size_t j = i;
+	struct cidstore_id ka, kb;
 
-		for (; j > 0 && before(m, x.hash, m->op[x.op].key, &k[j - 1]); j--)
-			k[j] = k[j - 1];
-		k[j] = x;
-	}
+	if (a->hash != b->hash)
+		return a->hash > b->hash;
+	ka = m->op[a->op].key;
+	kb = m->op[b->op].key;
+	return cid_value_cmp(cid_hash(ka, m->seed), ka, cid_hash(kb, m->seed), kb) > 0;
 }
 
 size_t cid_mem_sorted(const struct cid_mem *m, struct cid_mem_key *out)
@@ -306,22 +266,21 @@ size_t cid_mem_sorted(const struct cid_mem *m, struct cid_mem_key *out)
 	uint32_t end = cid_mem_slots(m);
 	size_t n = 0;
 
-	for (uint32_t i = 0; i < end; i++) {
-		uint64_t s = atomic_load_explicit(&m->slot[i], memory_order_acquire);
+	for (uint32_t i = 0; i < end && n < m->keys; i++) {
+		uint64_t s = atomic_load_explicit(&m->slot[i], memory_order_relaxed);
+		struct cid_mem_key x;
+		size_t j = n;
 
 		if (!s)
 			continue;
-		if (i + 16 < end) {
-			uint64_t f = atomic_load_explicit(&m->slot[i + 16], memory_order_relaxed);
-
-			if (f)
-				__builtin_prefetch(&m->op[(uint32_t)f - 1]);
-		}
-		out[n].op = (uint32_t)s - 1;
-		out[n].hash = cid_hash(m->op[out[n].op].key, m->seed);
+		x.op = number(s) - 1;
+		x.hash = s >> NUMBER_BITS << NUMBER_BITS >> 2;
+		/* Slots are nearly in order already: this moves little. */
+		for (; j > 0 && out_of_order(m, &out[j - 1], &x); j--)
+			out[j] = out[j - 1];
+		out[j] = x;
 		n++;
 	}
-	settle(m, out, n);
 	return n;
 }
 

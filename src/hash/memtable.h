@@ -42,14 +42,16 @@ _Static_assert(sizeof(struct cid_mem_op) == 48, "three to two cache lines");
 
 struct cid_mem {
 	struct cid_mem_op *op;
-	_Atomic uint64_t *slot; /* fragment << 32 | number + 1 */
+	_Atomic uint64_t *slot; /* 37 bits of the hash << 27 | number + 1 */
 	_Atomic uint64_t *pair;
+	struct cid_mem_sets *sets; /* large sets that readers have sorted; gather.c */
 	uint64_t seed;
 	uint32_t cap;
 	uint32_t slot_bits, slot_spare;
 	uint32_t pair_mask;
 	uint32_t count;		  /* operations added; the writer's */
 	uint32_t keys;		  /* slots in use; the writer's */
+	uint32_t multi;		  /* keys with several operations, at most */
 	uint32_t pairs;		  /* pairs in use; the writer's */
 	uint32_t unknown;	  /* operations whose effect on counts is unknown */
 	int64_t net_keys, net_values; /* of the known ones */
@@ -57,6 +59,9 @@ struct cid_mem {
 	uint64_t first_lsn;	  /* of the first operation */
 	uint64_t end_lsn;	  /* of the last one + 1, once sealed */
 };
+
+/* Memory for an operation of a table's capacity, about. */
+#define CID_MEM_OP_BYTES 96
 
 /* What an operation did to the counts, where that is known. */
 struct cid_mem_effect {
@@ -104,10 +109,17 @@ struct cid_mem_value {
 	struct cidstore_id id;
 	bool present;
 };
-/* Room for head->depth elements is enough unless it is saturated; the function
- * allocates and the caller frees. CIDSTORE_ENOMEM. */
+struct cid_mem_set {
+	const struct cid_mem_value *v;
+	size_t n;
+	struct cid_mem_value *own; /* what the caller frees; the rest lasts as the table does */
+};
+/* The table keeps what was sorted for a large set: the next reader gets it, or
+ * adds what came since. CIDSTORE_ENOMEM. */
 int cid_mem_gather(const struct cid_mem *m, const struct cid_mem_op *head,
-		   struct cid_mem_value **out, size_t *n);
+		   struct cid_mem_set *out);
+struct cid_mem_sets *cid_mem_sets_new(void);
+void cid_mem_sets_clear(struct cid_mem_sets *s);
 
 /* A key: its hash and the number of its newest operation. */
 struct cid_mem_key {
@@ -118,7 +130,8 @@ static inline uint32_t cid_mem_slots(const struct cid_mem *m)
 {
 	return (1u << m->slot_bits) + m->slot_spare;
 }
-/* All keys, sorted by (hash, key); `out` has room for m->keys. */
+/* All keys of a table that nobody adds to, sorted by (hash, key); `out` has room
+ * for m->keys. Of the hashes the low bits are left out. */
 size_t cid_mem_sorted(const struct cid_mem *m, struct cid_mem_key *out);
 /* Up to cap keys with (hash, id) > (after_hash, after_id), or from the start
  * where `begun` is false, sorted. */

@@ -15,11 +15,9 @@
 #define CID_HASH_VALUES_H
 
 #include <stddef.h>
+#include "base/limits.h"
 #include "hash/entry.h"
 
-#define CID_LEAF_MAX 4096   /* values in a block of level 0: 64 KiB */
-#define CID_LEAF_FILL 3072  /* values a fresh one gets */
-#define CID_NODE_MAX 1024   /* references in a block of a higher level: 48 KiB */
 #define CID_TREE_LEVELS 5
 
 struct cid_node_ref {

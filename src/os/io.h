@@ -33,6 +33,11 @@ struct cid_io {
 	void (*writeback)(void *self, int fd, uint64_t off, uint64_t n);
 	/* A hint: this range will be read soon. */
 	void (*prefetch)(void *self, int fd, uint64_t off, uint64_t n);
+	/* The same range of another file: by sharing its blocks, whole or not at
+	 * all; or by a copy in the kernel, which may be short. What cannot be done
+	 * so, for whatever reason, is read and written. Both may be NULL. */
+	int (*share)(void *self, int from, int to, uint64_t off, uint64_t n);
+	ssize_t (*copy)(void *self, int from, int to, uint64_t off, uint64_t n);
 	int (*truncate)(void *self, int fd, uint64_t size);
 	/* Reserves blocks without changing the size. */
 	int (*allocate)(void *self, int fd, uint64_t off, uint64_t n);
@@ -40,14 +45,28 @@ struct cid_io {
 	int (*rename)(void *self, int dirfd, const char *from, const char *to);
 	int (*unlink)(void *self, int dirfd, const char *name);
 	int (*mkdir)(void *self, const char *path, mode_t mode);
+	int (*rmdir)(void *self, int dirfd, const char *name);
 	/* Calls fn for each name but "." and ".."; stops when it returns not 0. */
 	int (*list)(void *self, int dirfd, int (*fn)(void *arg, const char *name), void *arg);
 	int (*stat)(void *self, int fd, struct stat *st);
 	/* Free bytes of the file system for this user. */
 	int (*space)(void *self, int fd, uint64_t *free_bytes);
 	int (*lock)(void *self, int fd, bool exclusive); /* -EWOULDBLOCK: held */
+	/* Locks of single bytes, which belong to the open file and vanish with it.
+	 * claim: -EAGAIN where another holds the byte. claimed: 1 and the first
+	 * range in [off, off + n) that others hold, or 0. Both NULL in a table
+	 * without readers beside the writer. */
+	int (*claim)(void *self, int fd, uint64_t off);
+	int (*claimed)(void *self, int fd, uint64_t off, uint64_t n, uint64_t *at, uint64_t *len);
+	int (*chmod)(void *self, int fd, mode_t mode); /* may be NULL */
 	void *(*map)(void *self, int fd, uint64_t off, size_t n, bool writable); /* NULL: errno */
 	void (*unmap)(void *self, void *p, size_t n);
+	/* A hint: this range of a mapping, which is in memory, will be read, so that
+	 * readers need not fault it in page by page. May be NULL. */
+	void (*populate)(void *self, const void *p, size_t n);
+	/* Bytes of memory that the process may use, by machine and cgroup. May be
+	 * NULL: no bound is known. */
+	uint64_t (*memory)(void *self);
 	uint64_t (*realtime)(void *self);  /* Unix ns */
 	uint64_t (*monotonic)(void *self); /* ns */
 	void (*random)(void *self, void *buf, size_t n);
@@ -57,6 +76,8 @@ struct cid_io {
 };
 
 extern const struct cid_io cid_io_posix;
+
+uint64_t cid_os_memory(void);
 
 /* All n bytes or an error; -EIO where the file ends early. */
 int cid_io_read_full(const struct cid_io *io, int fd, void *buf, size_t n, uint64_t off);

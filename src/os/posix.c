@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/statvfs.h>
@@ -19,8 +21,10 @@ static int px_open(void *self, int dirfd, const char *name, int flags, mode_t mo
 	int fd;
 
 	(void)self;
+	/* Whatever lies there instead of a file must not hold us up. */
+	flags |= O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	do {
-		fd = openat(dirfd < 0 ? AT_FDCWD : dirfd, name, flags | O_CLOEXEC, mode);
+		fd = openat(dirfd < 0 ? AT_FDCWD : dirfd, name, flags, mode);
 	} while (fd < 0 && errno == EINTR);
 	return fd < 0 ? -errno : fd;
 }
@@ -71,6 +75,24 @@ static void px_prefetch(void *self, int fd, uint64_t off, uint64_t n)
 	(void)posix_fadvise(fd, (off_t)off, (off_t)n, POSIX_FADV_WILLNEED);
 }
 
+static int px_share(void *self, int from, int to, uint64_t off, uint64_t n)
+{
+	struct file_clone_range r = { .src_fd = from, .src_offset = off, .src_length = n,
+				      .dest_offset = off };
+
+	(void)self;
+	return ioctl(to, FICLONERANGE, &r) ? -errno : 0;
+}
+
+static ssize_t px_copy(void *self, int from, int to, uint64_t off, uint64_t n)
+{
+	off_t in = (off_t)off, out = (off_t)off;
+	ssize_t r = copy_file_range(from, &in, to, &out, (size_t)n, 0);
+
+	(void)self;
+	return r < 0 ? -errno : r;
+}
+
 static int px_truncate(void *self, int fd, uint64_t size)
 {
 	(void)self;
@@ -110,6 +132,12 @@ static int px_mkdir(void *self, const char *path, mode_t mode)
 {
 	(void)self;
 	return mkdir(path, mode) ? -errno : 0;
+}
+
+static int px_rmdir(void *self, int dirfd, const char *name)
+{
+	(void)self;
+	return unlinkat(dirfd, name, AT_REMOVEDIR) ? -errno : 0;
 }
 
 static int px_list(void *self, int dirfd, int (*fn)(void *, const char *), void *arg)
@@ -157,10 +185,44 @@ static int px_lock(void *self, int fd, bool exclusive)
 	return flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) ? -errno : 0;
 }
 
+static int px_claim(void *self, int fd, uint64_t off)
+{
+	struct flock l = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1
+	};
+
+	(void)self;
+	if (fcntl(fd, F_OFD_SETLK, &l) == 0)
+		return 0;
+	return errno == EACCES ? -EAGAIN : -errno;
+}
+
+static int px_claimed(void *self, int fd, uint64_t off, uint64_t n, uint64_t *at, uint64_t *len)
+{
+	struct flock l = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = (off_t)n
+	};
+
+	(void)self;
+	if (fcntl(fd, F_OFD_GETLK, &l))
+		return -errno;
+	if (l.l_type == F_UNLCK)
+		return 0;
+	*at = (uint64_t)l.l_start < off ? off : (uint64_t)l.l_start;
+	*len = l.l_len == 0 ? off + n - *at : (uint64_t)(l.l_start + l.l_len) - *at;
+	return 1;
+}
+
+static int px_chmod(void *self, int fd, mode_t mode)
+{
+	(void)self;
+	return fchmod(fd, mode) ? -errno : 0;
+}
+
 static void *px_map(void *self, int fd, uint64_t off, size_t n, bool writable)
 {
-	void *p = mmap(NULL, n, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd,
-		       (off_t)off);
+	void *p =
+		mmap(NULL, n, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd, (off_t)off);
 
 	(void)self;
 	if (p == MAP_FAILED)
@@ -174,6 +236,24 @@ static void px_unmap(void *self, void *p, size_t n)
 {
 	(void)self;
 	(void)munmap(p, n);
+}
+
+static void px_populate(void *self, const void *p, size_t n)
+{
+	(void)self;
+#ifdef MADV_POPULATE_READ
+	uintptr_t begin = (uintptr_t)p & ~(uintptr_t)4095;
+	(void)madvise((void *)begin, (uintptr_t)p + n - begin, MADV_POPULATE_READ);
+#else
+	(void)p;
+	(void)n;
+#endif
+}
+
+static uint64_t px_memory(void *self)
+{
+	(void)self;
+	return cid_os_memory();
 }
 
 static uint64_t clock_ns(clockid_t id)
@@ -228,18 +308,26 @@ const struct cid_io cid_io_posix = {
 	.sync_dir = px_sync_dir,
 	.writeback = px_writeback,
 	.prefetch = px_prefetch,
+	.share = px_share,
+	.copy = px_copy,
 	.truncate = px_truncate,
 	.allocate = px_allocate,
 	.punch = px_punch,
 	.rename = px_rename,
 	.unlink = px_unlink,
 	.mkdir = px_mkdir,
+	.rmdir = px_rmdir,
 	.list = px_list,
 	.stat = px_stat,
 	.space = px_space,
 	.lock = px_lock,
+	.claim = px_claim,
+	.claimed = px_claimed,
+	.chmod = px_chmod,
 	.map = px_map,
 	.unmap = px_unmap,
+	.populate = px_populate,
+	.memory = px_memory,
 	.realtime = px_realtime,
 	.monotonic = px_monotonic,
 	.random = px_random,

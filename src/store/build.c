@@ -5,7 +5,7 @@
 
 #include "store/part.h"
 
-enum { BUF_ENTRIES = 8192, BUF_VALUES = 32768 };
+enum { BUF_ENTRIES = CID_BUILD_ENTRIES, BUF_VALUES = CID_BUILD_VALUES };
 
 static int scratch(struct cid_builder *b)
 {
@@ -25,8 +25,7 @@ static uint32_t *starts(struct cid_builder *b)
 
 static uint16_t *tags(struct cid_builder *b)
 {
-	return (uint16_t *)(void *)(b->index->data +
-				    (((size_t)1 << b->footer.bins_log2) + 1) * 4);
+	return (uint16_t *)(void *)(b->index->data + (((size_t)1 << b->footer.bins_log2) + 1) * 4);
 }
 
 int cid_builder_begin(struct cid_builder *b, struct cid_pool *parts, struct cid_lists *lists,
@@ -72,7 +71,7 @@ int cid_builder_begin(struct cid_builder *b, struct cid_pool *parts, struct cid_
 	b->footer.bins_log2 = bins;
 	b->slot.generation = generation;
 	b->slot.depth = depth;
-	b->index = aligned_alloc(64, (sizeof(*b->index) + index_bytes + 63) / 64 * 64);
+	b->index = cid_part_index_new(index_bytes);
 	if (!b->index)
 		return CIDSTORE_ENOMEM;
 	starts(b)[0] = 0;
@@ -97,7 +96,7 @@ void cid_builder_abort(struct cid_builder *b)
 	if (b->in_tree)
 		cid_tree_abort(&b->tree);
 	b->in_tree = false;
-	free(b->index);
+	cid_part_index_free(b->index);
 	b->index = NULL;
 }
 
@@ -114,6 +113,8 @@ static int write_entries(struct cid_builder *b)
 	uint64_t at = b->slot.pos + (b->n - b->nbuf) * CID_ENTRY_BYTES;
 	int rc = cid_pool_write(b->parts, at, b->buf, b->nbuf * sizeof(*b->buf));
 
+	if (rc == 0)
+		cid_pool_populate(b->parts, at, b->nbuf * sizeof(*b->buf));
 	if (rc == 0 && b->nbuf == BUF_ENTRIES)
 		cid_pool_writeback(b->parts, at, b->nbuf * sizeof(*b->buf));
 	b->nbuf = 0;
@@ -170,7 +171,8 @@ int cid_builder_value(struct cid_builder *b, uint64_t hash, struct cidstore_id i
 		cid_tree_begin(&b->tree, b->lists);
 		b->in_tree = true;
 		for (uint32_t i = 0; rc == 0 && i < b->nlist; i++)
-			rc = cid_tree_add(&b->tree, cid_hash(b->list[i], b->store_seed), b->list[i]);
+			rc = cid_tree_add(&b->tree, cid_hash(b->list[i], b->store_seed),
+					  b->list[i]);
 	}
 	return rc ? rc : cid_tree_add(&b->tree, hash, id);
 }
@@ -186,6 +188,29 @@ int cid_builder_values(struct cid_builder *b, const struct cidstore_id *v, size_
 	}
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = cid_builder_value(b, cid_hash(v[i], b->store_seed), v[i]);
+	return rc;
+}
+
+int cid_builder_packed(struct cid_builder *b, const struct cid_pool *values,
+		       const struct cid_list_ref *ref)
+{
+	size_t n = ref->count <= CID_LEAF_MAX ? (size_t)ref->count : 0;
+	struct cidstore_id *v;
+	int rc;
+
+	if (!b->in_tree && b->nlist + n <= b->threshold) {
+		rc = cid_list_load(values, ref->pos, n * sizeof(*v), ref->sum, b->list + b->nlist);
+		if (rc == 0)
+			b->nlist += (uint32_t)n;
+		return rc;
+	}
+	v = malloc(n * sizeof(*v));
+	if (!v)
+		return CIDSTORE_ENOMEM;
+	rc = cid_list_load(values, ref->pos, n * sizeof(*v), ref->sum, v);
+	if (rc == 0)
+		rc = cid_builder_values(b, v, n);
+	free(v);
 	return rc;
 }
 
@@ -299,6 +324,7 @@ int cid_builder_end(struct cid_builder *b, struct cid_part **out)
 		f->entries = b->slot.entries;
 		f->index_sum = cid_sum_of(x->data, bytes, b->seed);
 		end = b->slot.pos + pages * CID_PAGE;
+		f->own = cid_sum_of(f, sizeof(*f), b->seed);
 		b->slot.sum = cid_sum_of(f, sizeof(*f), b->seed);
 		rc = cid_pool_write(b->parts, b->slot.pos + b->n * CID_ENTRY_BYTES, x->data, bytes);
 		if (rc == 0)
@@ -315,29 +341,22 @@ int cid_builder_end(struct cid_builder *b, struct cid_part **out)
 	if (rc)
 		goto fail;
 	(*out)->newest_run = f->last_run;
+	(*out)->packed_pages = f->packed_pages;
 	if (b->n == 0) {
-		free(x);
+		cid_part_index_free(x);
 	} else {
-		struct cid_part_index *fit = x;
+		struct cid_part_index *fit = NULL;
 
-		x->footer = *f;
-		x->bytes = sizeof(*x) + bytes;
-		x->x = (struct cid_index){ .bins_log2 = f->bins_log2,
-					   .depth = f->depth,
-					   .entries = f->entries };
 		/* The estimate may have been far too high. */
-		if (b->max_entries > b->n + b->n / 4 + 64) {
-			fit = aligned_alloc(64, (sizeof(*x) + bytes + 63) / 64 * 64);
-			if (fit) {
-				memcpy(fit, x, sizeof(*x) + bytes);
-				free(x);
-			} else {
-				fit = x;
-			}
+		if (b->max_entries > b->n + b->n / 4 + 64)
+			fit = cid_part_index_new(bytes);
+		if (fit) {
+			memcpy(fit->data, x->data, bytes);
+			cid_part_index_free(x);
+			x = fit;
 		}
-		fit->x.start = (const uint32_t *)(const void *)fit->data;
-		fit->x.tag = (const uint16_t *)(const void *)(fit->data + ((size_t)bins + 1) * 4);
-		atomic_store(&(*out)->index, fit);
+		cid_part_index_set(x, f);
+		(void)cid_part_index_publish(*out, x);
 	}
 	b->index = NULL;
 	return 0;

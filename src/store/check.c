@@ -15,6 +15,7 @@
 
 #include "store/engine.h"
 #include "store/reach.h"
+#include "store/repair.h"
 
 struct check {
 	struct cidstore *s;
@@ -116,6 +117,29 @@ static void check_files(struct check *c)
 	}
 }
 
+/* A twin that verifies and is older was about to be written when power failed;
+ * one that does not is damage, which opening for writing puts right. */
+static int check_roots(struct check *c)
+{
+	struct cidstore *s = c->s;
+	struct cid_root *two = aligned_alloc(CID_PAGE, 2 * sizeof(*two));
+	unsigned pair = (s->root.generation & 1) * 2;
+	int rc;
+
+	if (!two)
+		return CIDSTORE_ENOMEM;
+	rc = cid_err_from_errno(cid_io_read_full(s->io, s->mainfd, two, 2 * sizeof(*two),
+						 CID_H5_ROOT_OFFSET + pair * sizeof(*two)));
+	for (unsigned i = 0; rc == 0 && i < 2; i++) {
+		c->out->units++;
+		if (!cid_root_valid(&two[i]))
+			found(c, "main.h5: copy %u of the newest root does not verify; the other "
+				 "repairs it", pair + i);
+	}
+	free(two);
+	return rc;
+}
+
 static int run(struct check *c)
 {
 	struct cidstore *s = c->s;
@@ -140,6 +164,8 @@ static int run(struct check *c)
 	if (rc == 0 && s->io == &cid_io_posix)
 		check_files(c);
 	if (rc == 0)
+		rc = check_roots(c);
+	if (rc == 0)
 		rc = cid_reach(&w);
 	if (rc == 0)
 		check_maps(c);
@@ -162,72 +188,178 @@ static int run(struct check *c)
 	return rc;
 }
 
-int cid_store_check_io(const struct cid_io *io, const char *path, unsigned flags,
-		       void (*say)(void *, const char *, double), void *arg,
-		       struct cidstore_report *out, struct cidstore_error *err)
+/* What there is in all layers together. Buckets were counted on the way; where
+ * there is more, keys are listed as a reader would. */
+static int count_all(struct check *c)
 {
-	struct cidstore_report report;
-	struct check c = { .flags = flags, .say = say, .arg = arg, .out = &report };
-	int lockfd = -1, dirfd, rc;
+	enum { ITEMS = 512 };
+	struct cidstore_item *item;
+	struct cidstore_pos pos = { 0 };
+	uint64_t keys = 0, values = 0;
+	size_t n = 0;
+	int rc;
 
-	memset(&report, 0, sizeof(report));
-	dirfd = io->open(io->self, -1, path, O_RDONLY | O_DIRECTORY, 0);
-	if (dirfd >= 0) {
-		lockfd = io->open(io->self, dirfd, "LOCK", O_RDONLY | O_NOFOLLOW, 0);
-		(void)io->close(io->self, dirfd);
+	if (c->flags & CIDSTORE_CHECK_QUICK) {
+		struct cidstore_stats st;
+
+		cidstore_stats(c->s, &st);
+		c->out->keys = st.keys;
+		c->out->values = st.values;
+		return 0;
+	}
+	if (c->out->errors || (c->out->runs == 0 && c->out->log_records == 0))
+		return 0;
+	item = malloc(ITEMS * sizeof(*item));
+	if (!item)
+		return CIDSTORE_ENOMEM;
+	while ((rc = cidstore_scan_keys(c->s, &pos, item, ITEMS, &n)) == 0 && n > 0) {
+		keys += n;
+		for (size_t i = 0; i < n; i++)
+			values += item[i].count;
+	}
+	free(item);
+	if (rc == CIDSTORE_ECORRUPT) {
+		found(c, "the keys cannot be listed to their end");
+		return 0;
+	}
+	if (rc == 0) {
+		c->out->keys = keys;
+		c->out->values = values;
+	}
+	return rc;
+}
+
+static int look(struct check *c, const struct cid_io *io, const char *path,
+		struct cidstore_error *err)
+{
+	int rc = cid_store_open_io(io, path, CIDSTORE_RDONLY | CID_OPEN_AS_IT_IS, &c->s, err);
+
+	memset(c->out, 0, sizeof(*c->out));
+	if (rc == CIDSTORE_ECORRUPT) {
+		/* Too damaged to open: that is a finding, not a failure. */
+		found(c, "%s", err ? err->message : "the store cannot be opened");
+		return 0;
+	}
+	if (rc)
+		return rc;
+	rc = cid_space_load_readonly(c->s);
+	if (rc == CIDSTORE_ECORRUPT) {
+		found(c, "the space maps do not verify");
+		rc = 0;
+	}
+	c->out->log_records = cidstore_last_seq(c->s) + 1 - c->s->root.log_first;
+	if (c->s->t.corrected)
+		found(c, "%" PRIu64 " flipped bits in the log can be corrected",
+		      (uint64_t)c->s->t.corrected);
+	if (rc == 0)
+		rc = run(c);
+	if (rc == 0)
+		rc = count_all(c);
+	if (rc)
+		cid_err_set(err, rc, "%s: %s", path, cidstore_strerror(rc));
+	(void)cidstore_close(c->s);
+	return rc;
+}
+
+/* Nobody writes while it is held; -1 where there is no such file. */
+static int take_lock(const struct cid_io *io, const char *path, int *out,
+		     struct cidstore_error *err)
+{
+	int fd = io->open(io->self, -1, path, O_RDONLY | O_DIRECTORY, 0), lockfd = -1;
+
+	if (fd >= 0) {
+		lockfd = io->open(io->self, fd, "LOCK", O_RDONLY | O_NOFOLLOW, 0);
+		(void)io->close(io->self, fd);
 	}
 	if (lockfd >= 0 && cid_io_lock_wait(io, lockfd, true, CID_LOCK_PATIENCE_NS) != 0) {
 		(void)io->close(io->self, lockfd);
 		return cid_err_set(err, CIDSTORE_EBUSY,
 				   "%s: the store is mounted; unmount it first", path);
 	}
-	if (flags & CIDSTORE_CHECK_REPAIR) {
-		/* Opening for writing recovers, corrects root copies, and a whole
-		 * merge writes every entry anew, corrected. */
-		struct cidstore *s;
+	*out = lockfd;
+	return 0;
+}
 
+static int repair(const struct cid_io *io, const char *path, struct cid_repair *r,
+		  struct cidstore_error *err)
+{
+	struct cidstore *s;
+	int rc = cid_store_open_repair(io, path, r, &s, err), closed;
+
+	if (rc)
+		return rc;
+	rc = cid_repair_run(s, r);
+	closed = cidstore_close(s);
+	rc = rc ? rc : closed;
+	return rc ? cid_err_set(err, rc, "%s: repairing: %s", path, cidstore_strerror(rc)) : 0;
+}
+
+int cid_store_repair_io(const struct cid_io *io, const char *path, unsigned flags,
+			int (*lost)(void *, const char *),
+			void (*say)(void *, const char *, double), void *arg,
+			struct cidstore_report *out, struct cidstore_error *err)
+{
+	struct cidstore_report report;
+	struct check c = { .flags = flags, .say = say, .arg = arg, .out = &report };
+	struct cid_repair r = { .lost = lost, .say = say, .arg = arg };
+	struct cidstore_error why = { 0, "" };
+	uint64_t before = 0;
+	int lockfd, rc;
+
+	rc = take_lock(io, path, &lockfd, err);
+	if (rc == 0) {
+		rc = look(&c, io, path, err);
 		if (lockfd >= 0)
 			(void)io->close(io->self, lockfd);
-		lockfd = -1;
-		rc = cid_store_open_io(io, path, CIDSTORE_MANUAL, &s, err);
+	}
+	if (rc)
+		return rc;
+	before = report.errors;
+	if (before) {
+		rc = repair(io, path, &r, &why);
+		if (rc == CIDSTORE_ECORRUPT)
+			found(&c, "%s", why.message);
+		else if (rc == CIDSTORE_EBUSY || rc == CIDSTORE_ENOSPC || rc == CIDSTORE_ENOMEM ||
+			 rc == CIDSTORE_EIO || rc == CIDSTORE_EROFS || rc == CIDSTORE_EPERM)
+			return cid_err_set(err, rc, "%s", why.message);
+		rc = look(&c, io, path, err);
 		if (rc)
 			return rc;
-		rc = cidstore_gc(s);
-		report.corrected = s->t.corrected;
-		if (rc == 0)
-			rc = cidstore_close(s);
-		else
-			(void)cidstore_close(s);
-		if (rc)
-			return cid_err_set(err, rc, "%s: repairing: %s", path,
-					   cidstore_strerror(rc));
+		/* What is found now is what is left of what was. */
+		report.corrected = before > report.errors ? before - report.errors : 0;
+		report.errors = before > report.errors ? before : report.errors;
+		report.lost = r.losses;
 	}
-	rc = cid_store_open_io(io, path, CIDSTORE_RDONLY, &c.s, err);
-	if (rc == 0) {
-		rc = cid_space_load_readonly(c.s);
-		if (rc == CIDSTORE_ECORRUPT) {
-			found(&c, "the space maps do not verify");
-			rc = 0;
-		}
-		report.log_records = cidstore_last_seq(c.s) + 1 - c.s->root.log_first;
-		if (c.s->t.corrected)
-			found(&c, "%" PRIu64 " flipped bits in the log can be corrected",
-			      (uint64_t)c.s->t.corrected);
-		if (rc == 0)
-			rc = run(&c);
-		if (rc)
-			cid_err_set(err, rc, "%s: %s", path, cidstore_strerror(rc));
-		(void)cidstore_close(c.s);
-	} else if (rc == CIDSTORE_ECORRUPT) {
-		/* Too damaged to open: that is a finding, not a failure. */
-		found(&c, "%s", err ? err->message : "the store cannot be opened");
-		rc = 0;
-	}
+	*out = report;
+	return 0;
+}
+
+int cid_store_check_io(const struct cid_io *io, const char *path, unsigned flags,
+		       void (*say)(void *, const char *, double), void *arg,
+		       struct cidstore_report *out, struct cidstore_error *err)
+{
+	struct cidstore_report report;
+	struct check c = { .flags = flags, .say = say, .arg = arg, .out = &report };
+	int lockfd, rc;
+
+	if (flags & CIDSTORE_CHECK_REPAIR)
+		return cid_store_repair_io(io, path, flags, NULL, say, arg, out, err);
+	rc = take_lock(io, path, &lockfd, err);
+	if (rc)
+		return rc;
+	rc = look(&c, io, path, err);
 	if (lockfd >= 0)
 		(void)io->close(io->self, lockfd);
 	if (rc == 0)
 		*out = report;
 	return rc;
+}
+
+int cidstore_repair(const char *path, int (*lost)(void *, const char *),
+		    void (*say)(void *, const char *, double), void *arg,
+		    struct cidstore_report *out, struct cidstore_error *err)
+{
+	return cid_store_repair_io(&cid_io_posix, path, 0, lost, say, arg, out, err);
 }
 
 int cidstore_check(const char *path, unsigned flags,

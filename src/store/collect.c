@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plant.h"
 #include "store/engine.h"
 #include "store/reach.h"
 
@@ -30,6 +31,8 @@ void cid_group_unpack(uint64_t g, struct cid_list_ref *out)
 
 int cid_collect_note(struct cidstore *s, struct cidstore_id key, const struct cid_list_ref *tree)
 {
+	if (CID_PLANT(24))
+		return 0;
 	if (s->ndel == s->cap_del) {
 		size_t cap = s->cap_del ? s->cap_del * 2 : 256;
 		struct cid_deletion *p = realloc(s->del, cap * sizeof(*p));
@@ -128,15 +131,19 @@ static int referred(struct cidstore *s, const struct cid_deletion *d, bool *yes)
 	return rc;
 }
 
-static int free_block(void *arg, uint64_t pos, uint64_t bytes, uint32_t level)
+static int free_block(void *arg, const struct cid_tree_block *b)
 {
 	struct cidstore *s = arg;
+	uint64_t pages = cid_pages(b->bytes);
 
-	(void)level;
-	if (!cid_space_used(&s->space, CID_POOL_VALUES, pos / CID_PAGE))
+	if (!cid_space_used(&s->space, CID_POOL_VALUES, b->pos / CID_PAGE))
 		return 0;
-	s->c.gc_freed_bytes += cid_pages(bytes) * CID_PAGE;
-	return cid_space_retire(&s->space, CID_POOL_VALUES, pos, cid_pages(bytes));
+	s->c.gc_freed_bytes += pages * CID_PAGE;
+	if (CID_PLANT(6)) {
+		cid_space_trim(&s->space, CID_POOL_VALUES, b->pos, pages, 0);
+		return 0;
+	}
+	return cid_space_retire(&s->space, CID_POOL_VALUES, b->pos, pages);
 }
 
 int cid_collect(struct cidstore *s, bool *more)
@@ -162,13 +169,14 @@ int cid_collect(struct cidstore *s, bool *more)
 	for (uint32_t i = 0; rc == 0 && i < p->count; i++) {
 		bool yes;
 
+		/* What cannot be told, or found, is left for the search for leaks,
+		 * which frees nothing while something cannot be read. */
 		rc = referred(s, &p->rec[i], &yes);
-		if (rc == 0 && !yes) {
+		if (rc == 0 && !yes)
 			rc = cid_group_walk(s->t.values, p->rec[i].value_group, free_block, s);
-			if (rc == CIDSTORE_ECORRUPT) {
-				s->leaks_due = true;
-				rc = 0;
-			}
+		if (rc == CIDSTORE_ECORRUPT) {
+			s->leaks_due = true;
+			rc = 0;
 		}
 	}
 	cid_space_end(&s->space, rc == 0);
@@ -200,7 +208,7 @@ int cid_collect_leaks(struct cidstore *s, uint64_t *freed)
 	int rc = 0;
 
 	/* Only what is committed can be told from what is in the making. */
-	if (s->changed || s->sweep.upto)
+	if (s->changed || s->sweep.upto || cid_space_making(&s->space, NULL))
 		rc = cid_commit(s);
 	for (int k = 0; rc == 0 && k < CID_POOLS; k++) {
 		map[k] = calloc(s->space.p[k].pages / 8 + 1, 1);

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plant.h"
 #include "store/engine.h"
 
 /* What a commit writes, until it is known to have succeeded. */
@@ -155,7 +156,7 @@ static int write_space(struct cidstore *s, struct draft *d)
 {
 	struct cid_space *sp = &s->space;
 	struct cid_freed *freed = NULL;
-	uint64_t want = 0, n;
+	uint64_t want = 0, n, making = cid_space_making(sp, NULL);
 	bool moved;
 	int rc = 0;
 
@@ -182,7 +183,7 @@ static int write_space(struct cidstore *s, struct draft *d)
 				moved = true;
 			}
 		}
-		n = sp->nretired + sp->nstep_retire;
+		n = sp->nretired + sp->nstep_retire + making;
 		if (rc == 0 && n > want) {
 			struct cid_block_ref *r = &d->root.freed;
 
@@ -228,6 +229,7 @@ static int write_space(struct cidstore *s, struct draft *d)
 	for (size_t i = 0; i < sp->nretired; i++)
 		freed[i] = sp->retired[i].f;
 	memcpy(freed + sp->nretired, sp->step_retire, sp->nstep_retire * sizeof(*freed));
+	(void)cid_space_making(sp, freed + sp->nretired + sp->nstep_retire);
 	d->root.freed.bytes = n * sizeof(*freed);
 	d->root.freed.sum = cid_sum_of(freed, n * sizeof(*freed), 0);
 	rc = cid_pool_write(&s->pool[CID_POOL_META], d->root.freed.pos, freed, n * sizeof(*freed));
@@ -241,14 +243,13 @@ static void fill_root(struct cidstore *s, struct cid_root *r, const struct cid_v
 
 	r->generation++;
 	r->committed_ns = s->io->realtime(s->io->self);
-	for (int k = 0; k < CID_POOLS; k++)
-		r->segments[k] = atomic_load(&s->pool[k].segments);
 	r->global_depth = v->dir->depth;
-	r->log_first = v->frozen ? v->frozen->first_lsn : v->active->first_lsn;
+	r->log_first = v->frozen && !CID_PLANT(19) ? v->frozen->first_lsn : v->active->first_lsn;
 	r->log_durable = atomic_load(&w->durable);
 	r->keys = atomic_load(&s->base_keys);
 	r->values = atomic_load(&s->base_values);
 	r->sweep_run = s->sweep.upto;
+	r->counter[CID_COUNTER_PACKED] = s->base_packed;
 	/* Spans that end before the first record kept are history. */
 	while (r->log_spans > 1 && r->log_span[1].first <= r->log_first) {
 		memmove(r->log_span, r->log_span + 1, (r->log_spans - 1) * sizeof(r->log_span[0]));
@@ -290,6 +291,7 @@ static void adopt(struct cidstore *s, struct draft *d)
 	s->ndel = 0;
 	s->changed = false;
 	s->last_commit = s->io->monotonic(s->io->self);
+	cid_space_committed(sp, s->root.generation, s->last_commit);
 	s->c.checkpoints++;
 	/* Only now may the log's records be overwritten, and the table that
 	 * stood for them go. */
@@ -337,19 +339,24 @@ int cid_commit(struct cidstore *s)
 		rc = write_runs(s, &d, v);
 	if (rc == 0)
 		rc = write_space(s, &d);
+	/* Only now: what was just written may have made a pool grow. */
+	for (int k = 0; k < CID_POOLS; k++)
+		d.root.segments[k] = atomic_load(&s->pool[k].segments);
+	if (rc == 0 && CID_PLANT(3))
+		rc = cid_root_write(s->io, s->mainfd, &d.root);
 	for (int k = 0; rc == 0 && k < CID_POOLS; k++) {
 		synced = true;
 		rc = cid_pool_sync(&s->pool[k]);
 	}
-	if (rc == 0 && s->ndel)
+	if (rc == 0 && s->ndel && !CID_PLANT(25))
 		rc = cid_err_from_errno(s->io->sync(s->io->self, s->delfd));
 	if (rc == 0)
 		rc = cid_root_write(s->io, s->mainfd, &d.root);
+	if (rc && synced)
+		cid_store_fail(s, rc);
 	cid_space_end(&s->space, rc == 0 || synced);
 	if (rc == 0)
 		adopt(s, &d);
-	else if (synced)
-		cid_store_fail(s, rc);
 	free_draft(&d);
 	s->c.checkpoint_ns += s->io->monotonic(s->io->self) - t0;
 	return rc;

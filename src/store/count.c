@@ -8,7 +8,7 @@
  */
 #include "store/engine.h"
 
-enum { PER_STEP = 4096 };
+enum { PER_STEP = CID_COUNT_STEP };
 
 /* The changes of one run to one key, against the layers below it. */
 static int effect(struct cidstore *s, struct cid_key *old, struct cid_key *now, int64_t *keys,
@@ -80,9 +80,9 @@ int cid_count_step(struct cidstore *s)
 		uint64_t hash;
 		int n = 1;
 
-		rc = cid_part_entry(run, s->count.at, &f[0].e, &f[0].state, &s->t.corrected);
+		rc = cid_part_entry_deep(run, s->count.at, &f[0].e, &f[0].state, &s->t.corrected);
 		if (rc == 0 && s->count.at + 1 < run->slot.entries) {
-			rc = cid_part_entry(run, s->count.at + 1, &f[1].e, &f[1].state,
+			rc = cid_part_entry_deep(run, s->count.at + 1, &f[1].e, &f[1].state,
 					    &s->t.corrected);
 			n += rc == 0 && cid_id_eq(f[0].e.key, f[1].e.key);
 		}

@@ -27,17 +27,17 @@ static int choose(struct cidstore_geometry *g, const struct cidstore_geometry *i
 		g->bucket_bytes = 512u << 10;
 	if (!g->promotion_threshold)
 		g->promotion_threshold = 128;
-	if (!power_of_two(g->log_bytes) || g->log_bytes < 256u << 10 || g->log_bytes > 4ull << 30)
+	if (!power_of_two(g->log_bytes) || g->log_bytes < CID_LOG_BYTES_MIN || g->log_bytes > 4ull << 30)
 		return cid_err_set(err, CIDSTORE_EINVAL,
 				   "log size must be a power of two from 256 KiB to 4 GiB");
-	if (!power_of_two(g->segment_bytes) || g->segment_bytes < 4u << 20 ||
+	if (!power_of_two(g->segment_bytes) || g->segment_bytes < CID_SEGMENT_BYTES_MIN ||
 	    g->segment_bytes > 4ull << 30)
 		return cid_err_set(err, CIDSTORE_EINVAL,
 				   "segment size must be a power of two from 4 MiB to 4 GiB");
 	if (g->segment_bytes < g->log_bytes * 4)
 		return cid_err_set(err, CIDSTORE_EINVAL,
 				   "segments must be at least four times as large as the log");
-	if (g->bucket_bytes < 8192 || g->bucket_bytes > g->segment_bytes / 8)
+	if (g->bucket_bytes < CID_BUCKET_BYTES_MIN || g->bucket_bytes > g->segment_bytes / 8)
 		return cid_err_set(err, CIDSTORE_EINVAL,
 				   "bucket size must be from 8 KiB to an eighth of a segment");
 	if (!power_of_two(g->promotion_threshold) || g->promotion_threshold < 4 ||
@@ -131,7 +131,7 @@ out:
 }
 
 static int make_files(const struct cid_io *io, int dirfd, struct cid_root *r,
-		      struct cid_h5_params *params)
+		      struct cid_h5_params *params, struct cidstore_error *err)
 {
 	static const enum cid_h5_kind kind[3] = { CID_H5_DIRECTORY, CID_H5_BUCKETS, CID_H5_VALUES };
 	struct filling f = { .io = io, .root = r };
@@ -140,23 +140,25 @@ static int make_files(const struct cid_io *io, int dirfd, struct cid_root *r,
 
 	for (int k = 0; rc == 0 && k < CID_POOLS; k++) {
 		cid_pool_name((enum cid_pool_kind)k, 0, name);
-		rc = cid_file_create(io, dirfd, name, kind[k], params, note_offset, &f);
+		rc = cid_file_create(io, dirfd, name, kind[k], params, note_offset, &f,
+				     err);
 		r->data_offset[k] = f.offset;
 		r->segments[k] = 1;
 	}
 	if (rc == 0)
-		rc = cid_file_create(io, dirfd, "wal-0.h5", CID_H5_WAL, params, fill_log, &f);
+		rc = cid_file_create(io, dirfd, "wal-0.h5", CID_H5_WAL, params, fill_log, &f,
+				     err);
 	r->data_offset[3] = f.offset;
 	if (rc == 0)
 		rc = cid_file_create(io, dirfd, "deletions-0.h5", CID_H5_DELETIONS, params,
-				     note_offset, &f);
+				     note_offset, &f, err);
 	r->data_offset[4] = f.offset;
 	if (rc == 0)
 		rc = first_tree(io, dirfd, r, params);
 	/* main.h5 is last: a directory without it is no store. */
 	if (rc == 0)
 		rc = cid_file_create(io, dirfd, CID_H5_MAIN_NAME, CID_H5_MAIN, params, fill_main,
-				     &f);
+				     &f, err);
 	return rc;
 }
 
@@ -164,7 +166,8 @@ static int make_files(const struct cid_io *io, int dirfd, struct cid_root *r,
  * for the next try. First what makes it a store. */
 static void remove_files(const struct cid_io *io, int dirfd)
 {
-	static const char *const name[] = { CID_H5_MAIN_NAME, "LOCK", "directory-0.h5",
+	static const char *const name[] = { CID_H5_MAIN_NAME, "LOCK", CID_READERS_NAME,
+					    "directory-0.h5",
 					    "buckets-0.h5", "values-0.h5", "wal-0.h5",
 					    "deletions-0.h5" };
 
@@ -176,6 +179,7 @@ int cid_store_create_io(const struct cid_io *io, const char *path,
 			const struct cidstore_geometry *geo, struct cidstore_error *err)
 {
 	struct cidstore_geometry g;
+	struct cidstore_error why = { 0 };
 	struct cid_h5_params params;
 	struct cid_root *r;
 	int dirfd, fd, rc = choose(&g, geo, err);
@@ -221,6 +225,8 @@ int cid_store_create_io(const struct cid_io *io, const char *path,
 	r->next_generation = 1;
 	r->next_run = 1;
 	r->config[CID_CFG_PROMOTION_THRESHOLD] = g.promotion_threshold;
+	/* A reader may come before the first commit of a writer. */
+	r->config[CID_CFG_READER_PIN_MS] = cid_config_initial(CID_CFG_READER_PIN_MS);
 	params = (struct cid_h5_params){
 		.segment_bytes = g.segment_bytes,
 		.log_bytes = g.log_bytes,
@@ -233,13 +239,15 @@ int cid_store_create_io(const struct cid_io *io, const char *path,
 		.bucket_bytes = g.bucket_bytes,
 		.version_string = cidstore_version(),
 	};
-	rc = make_files(io, dirfd, r, &params);
+	rc = make_files(io, dirfd, r, &params, &why);
 	if (rc == 0) {
 		fd = io->open(io->self, dirfd, "LOCK", O_RDWR | O_CREAT | O_NOFOLLOW, 0644);
 		rc = fd < 0 ? cid_err_from_errno(fd) : 0;
 		if (fd >= 0)
 			(void)io->close(io->self, fd);
 	}
+	if (rc == 0 && io->claim)
+		rc = cid_readers_create(io, dirfd);
 	if (rc == 0)
 		rc = cid_err_from_errno(io->sync_dir(io->self, dirfd));
 	if (rc)
@@ -247,8 +255,8 @@ int cid_store_create_io(const struct cid_io *io, const char *path,
 	(void)io->close(io->self, dirfd);
 	free(r);
 	if (rc)
-		return cid_err_set(err, rc, "%s: cannot make the store: %s", path,
-				   cidstore_strerror(rc));
+		return cid_err_set(err, rc, "%.200s: cannot make the store: %.250s", path,
+				   why.code ? why.message : cidstore_strerror(rc));
 	return 0;
 }
 

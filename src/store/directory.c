@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plant.h"
 #include "store/engine.h"
 
 int cid_dir_change_depth(struct cidstore *s, uint32_t depth)
@@ -43,7 +44,7 @@ void cid_dir_replace(struct cidstore *s, struct cid_dir *d, struct cid_part *buc
 
 	cid_dir_set(d, bucket, local_depth);
 	for (uint64_t p = i / 64; p <= (i + n - 1) / 64; p++)
-		s->dir_dirty[p] = 1;
+		s->dir_dirty[p] = !CID_PLANT(27) || p == 0;
 }
 
 static uint64_t weight(const struct cid_part *p, struct cid_part_index *x)
@@ -55,17 +56,13 @@ static int copy_all(struct cidstore *s, struct cid_builder *b, struct cid_part *
 {
 	for (uint64_t i = 0; i < p->slot.entries; i++) {
 		struct cid_entry e;
-		int st, rc = cid_part_entry(p, i, &e, &st, &s->t.corrected);
+		int st, rc = cid_part_entry_deep(p, i, &e, &st, &s->t.corrected);
 		uint64_t hash = cid_hash(e.key, s->t.seed);
 
 		if (rc == 0 && cid_state_table[st].form == CID_FORM_PACKED) {
 			struct cid_list_ref ref = cid_entry_list(&e);
-			const void *v;
 
-			rc = cid_list_block(s->t.values, ref.pos, (size_t)ref.count * 16, ref.sum,
-					    &v);
-			if (rc == 0)
-				rc = cid_builder_values(b, v, (size_t)ref.count);
+			rc = cid_builder_packed(b, s->t.values, &ref);
 			if (rc == 0)
 				rc = cid_builder_list(b, e.key, hash, CID_ROLE_FULL);
 		} else if (rc == 0) {
@@ -101,7 +98,7 @@ static int join(struct cidstore *s, struct cid_part *a, struct cid_part *z, uint
 	}
 	if (rc == 0)
 		rc = cid_part_space_retire(s, a);
-	if (rc == 0)
+	if (rc == 0 && !CID_PLANT(28))
 		rc = cid_part_space_retire(s, z);
 	if (rc == 0) {
 		pthread_mutex_lock(&s->publish);
@@ -113,6 +110,9 @@ static int join(struct cidstore *s, struct cid_part *a, struct cid_part *z, uint
 	cid_space_end(&s->space, rc == 0);
 	if (rc)
 		return rc;
+	cid_base_count(s, a, -1);
+	cid_base_count(s, z, -1);
+	cid_base_count(s, sum, 1);
 	cid_part_retire(s, a);
 	cid_part_retire(s, z);
 	s->root.next_generation++;
@@ -143,6 +143,13 @@ static int halve(struct cidstore *s)
 		s->changed = true;
 	}
 	return rc;
+}
+
+/* Buddies of which one cannot be read stay apart. */
+static void pass_over(struct cidstore *s, const struct cid_part *a, uint64_t width)
+{
+	s->buddy_at = a->prefix + width;
+	s->c.errors++;
 }
 
 int cid_bucket_merge_step(struct cidstore *s, bool *more)
@@ -183,6 +190,10 @@ int cid_bucket_merge_step(struct cidstore *s, bool *more)
 			rc = cid_part_index(&s->pool[CID_POOL_PARTS], a, &xa);
 		if (rc == 0 && z->slot.pos)
 			rc = cid_part_index(&s->pool[CID_POOL_PARTS], z, &xz);
+		if (rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO) {
+			pass_over(s, a, width);
+			continue;
+		}
 		if (rc)
 			return rc;
 		packed = (xa ? xa->footer.packed_bytes : 0) + (xz ? xz->footer.packed_bytes : 0);
@@ -192,6 +203,10 @@ int cid_bucket_merge_step(struct cidstore *s, bool *more)
 			continue;
 		}
 		rc = join(s, a, z, packed);
+		if (rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO) {
+			pass_over(s, a, width);
+			return 0;
+		}
 		if (rc)
 			return rc;
 		/* The sum may have a small buddy in turn; a left one is behind us. */

@@ -13,7 +13,7 @@ void cid_ebr_init(struct cid_ebr *e)
 	atomic_store(&e->epoch, 1);
 }
 
-unsigned cid_ebr_enter(struct cid_ebr *e)
+struct cid_ebr_entry cid_ebr_come(struct cid_ebr *e)
 {
 	uint64_t now = atomic_load_explicit(&e->epoch, memory_order_acquire);
 
@@ -23,20 +23,15 @@ unsigned cid_ebr_enter(struct cid_ebr *e)
 		uint64_t none = 0;
 
 		if (atomic_compare_exchange_strong(&e->slot[i].active, &none, now)) {
+			uint64_t times = e->slot[i].entered + 1;
+
 			hint = i + 1;
-			__atomic_store_n(&e->slot[i].entered, e->slot[i].entered + 1,
-					 __ATOMIC_RELAXED);
-			return i;
+			__atomic_store_n(&e->slot[i].entered, times, __ATOMIC_RELAXED);
+			return (struct cid_ebr_entry){ i, times };
 		}
 		if (++tries % CID_EBR_SLOTS == 0)
 			sched_yield();
 	}
-}
-
-void cid_ebr_abandon(struct cid_ebr *e)
-{
-	if (hint != 0) /* the slot this thread took last */
-		cid_ebr_leave(e, hint - 1);
 }
 
 uint64_t cid_ebr_entered(const struct cid_ebr *e)

@@ -14,8 +14,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#define CID_EBR_SLOTS 256
+#include "base/limits.h"
 
 struct cid_ebr {
 	_Atomic uint64_t epoch; /* starts at 1 */
@@ -26,15 +25,22 @@ struct cid_ebr {
 };
 
 void cid_ebr_init(struct cid_ebr *e);
-unsigned cid_ebr_enter(struct cid_ebr *e);
+/* The slot that was taken, and how often it has been. */
+struct cid_ebr_entry {
+	unsigned slot;
+	uint64_t times;
+};
+struct cid_ebr_entry cid_ebr_come(struct cid_ebr *e);
+static inline unsigned cid_ebr_enter(struct cid_ebr *e)
+{
+	return cid_ebr_come(e).slot;
+}
 static inline void cid_ebr_leave(struct cid_ebr *e, unsigned slot)
 {
 	atomic_store_explicit(&e->slot[slot].active, 0, memory_order_release);
 }
 /* How often readers entered, about. */
 uint64_t cid_ebr_entered(const struct cid_ebr *e);
-/* Leaves for a thread that jumped out of the section it is in. */
-void cid_ebr_abandon(struct cid_ebr *e);
 /* Call after unlinking; what was unlinked may go when cid_ebr_passed(). */
 uint64_t cid_ebr_retire(struct cid_ebr *e);
 bool cid_ebr_passed(struct cid_ebr *e, uint64_t epoch);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/plant.h"
 
 #define SUFFIX ".tmp"
 
@@ -23,33 +24,38 @@ static int write_image(const struct cid_io *io, int fd, const struct cid_h5_imag
 
 int cid_file_create(const struct cid_io *io, int dirfd, const char *name, enum cid_h5_kind kind,
 		    const struct cid_h5_params *params,
-		    int (*fill)(void *arg, int fd, uint64_t data_offset), void *arg)
+		    int (*fill)(void *arg, int fd, uint64_t data_offset), void *arg,
+		    struct cidstore_error *err)
 {
 	struct cid_h5_image img;
 	char tmp[64];
 	int fd, rc;
 
-	rc = cid_h5_image_make(kind, params, &img, NULL);
-	if (rc)
+	rc = cid_h5_image_make(kind, params, &img, err);
+	if (rc) {
+		cid_err_prefix(err, "%s", name);
 		return rc;
+	}
 	(void)snprintf(tmp, sizeof(tmp), "%s" SUFFIX, name);
 	fd = io->open(io->self, dirfd, tmp, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644);
 	if (fd < 0) {
 		cid_h5_image_free(&img);
-		return cid_err_from_errno(fd);
+		return cid_err_set(err, cid_err_from_errno(fd), "%s: %s", tmp, strerror(-fd));
 	}
 	rc = write_image(io, fd, &img);
 	if (rc == 0 && fill)
 		rc = fill(arg, fd, img.data_offset);
-	if (rc == 0)
+	if (rc == 0 && !CID_PLANT(20))
 		rc = cid_err_from_errno(io->sync(io->self, fd));
 	(void)io->close(io->self, fd);
 	if (rc == 0)
 		rc = cid_err_from_errno(io->rename(io->self, dirfd, tmp, name));
-	if (rc == 0)
+	if (rc == 0 && !CID_PLANT(21))
 		rc = cid_err_from_errno(io->sync_dir(io->self, dirfd));
-	if (rc)
+	if (rc) {
 		(void)io->unlink(io->self, dirfd, tmp);
+		cid_err_set(err, rc, "%s: %s", name, cidstore_strerror(rc));
+	}
 	cid_h5_image_free(&img);
 	return rc;
 }

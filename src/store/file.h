@@ -7,10 +7,12 @@
 #include "os/io.h"
 
 /* Writes an image under a temporary name, lets `fill` (may be NULL) write the
- * data, syncs, renames into place and syncs the directory. */
+ * data, syncs, renames into place and syncs the directory. `err`, which may be
+ * NULL, names the file and what failed. */
 int cid_file_create(const struct cid_io *io, int dirfd, const char *name, enum cid_h5_kind kind,
 		    const struct cid_h5_params *params,
-		    int (*fill)(void *arg, int fd, uint64_t data_offset), void *arg);
+		    int (*fill)(void *arg, int fd, uint64_t data_offset), void *arg,
+		    struct cidstore_error *err);
 /* Removes temporaries that a crash left. */
 int cid_file_sweep(const struct cid_io *io, int dirfd);
 

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plant.h"
 #include "store/engine.h"
+
+enum { AHEAD = 16 }; /* operations fetched ahead: they lie in the log's order */
 
 /* A key with one operation needs no gathering. */
 static int flush_single(struct cid_builder *b, const struct cid_mem_op *op, uint64_t hash)
@@ -26,33 +29,33 @@ static int flush_chain(struct cid_builder *b, const struct cid_mem *m, const str
 {
 	bool barrier = head->barrier != 0, exists = head->flags & CID_MEM_EXISTS;
 	struct cid_entry tomb = { .key = head->key };
-	struct cid_mem_value *v;
-	size_t n, adds = 0;
-	int rc = cid_mem_gather(m, head, &v, &n);
+	struct cid_mem_set set;
+	size_t adds = 0;
+	int rc = cid_mem_gather(m, head, &set);
 
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < n; i++)
-		adds += v[i].present;
+	for (size_t i = 0; i < set.n; i++)
+		adds += set.v[i].present;
 	if (barrier && !exists) {
 		/* Deleted, and at most deletions since. */
 		rc = cid_builder_entry(b, &tomb, hash, CID_TOMB);
 	} else if (exists) {
-		for (size_t i = 0; rc == 0 && i < n; i++)
-			if (v[i].present)
-				rc = cid_builder_value(b, v[i].hash, v[i].id);
+		for (size_t i = 0; rc == 0 && i < set.n; i++)
+			if (set.v[i].present)
+				rc = cid_builder_value(b, set.v[i].hash, set.v[i].id);
 		if (rc == 0)
 			rc = cid_builder_list(b, head->key, hash,
 					      barrier ? CID_ROLE_FULL : CID_ROLE_ADD);
 	}
-	if (!barrier && n > adds) {
-		for (size_t i = 0; rc == 0 && i < n; i++)
-			if (!v[i].present)
-				rc = cid_builder_value(b, v[i].hash, v[i].id);
+	if (!barrier && set.n > adds && !CID_PLANT(37)) {
+		for (size_t i = 0; rc == 0 && i < set.n; i++)
+			if (!set.v[i].present)
+				rc = cid_builder_value(b, set.v[i].hash, set.v[i].id);
 		if (rc == 0)
 			rc = cid_builder_list(b, head->key, hash, CID_ROLE_DEL);
 	}
-	free(v);
+	free(set.own);
 	return rc;
 }
 
@@ -60,30 +63,34 @@ static int build_run(struct cidstore *s, struct cid_mem *m, struct cid_part **ou
 {
 	struct cid_mem_key *k = malloc((m->keys + 1) * sizeof(*k));
 	struct cid_builder *b = &s->builder;
-	uint64_t multi = 0, entries;
+	uint64_t entries;
 	size_t n;
 	int rc;
 
 	if (!k)
 		return CIDSTORE_ENOMEM;
 	n = cid_mem_sorted(m, k);
-	for (size_t i = 0; i < n; i++)
-		multi += m->op[k[i].op].depth > 1;
-	entries = n + multi;
+	/* Two of a key, where it has as many operations. */
+	entries = n + (m->multi < n ? m->multi : n);
 	rc = cid_builder_begin(b, &s->pool[CID_POOL_PARTS], &s->lists, s->t.seed,
 			       s->root.next_generation,
 			       (uint32_t)cid_cfg(s, CID_CFG_PROMOTION_THRESHOLD), CID_PART_RUN, 0, 0,
-			       entries, multi ? m->count * sizeof(struct cidstore_id) : 0);
+			       entries, m->multi ? m->count * sizeof(struct cidstore_id) : 0);
 	if (rc == 0) {
 		b->footer.first_run = b->footer.last_run = s->root.next_run;
 		for (size_t i = 0; rc == 0 && i < n; i++) {
 			const struct cid_mem_op *op = &m->op[k[i].op];
+			uint64_t hash;
 
-			if (i + 8 < n)
-				__builtin_prefetch(&m->op[k[i + 8].op]);
-			rc = op->depth == 1 ? flush_single(b, op, k[i].hash) :
-					      flush_chain(b, m, op, k[i].hash);
+			if (i + AHEAD < n)
+				__builtin_prefetch(&m->op[k[i + AHEAD].op]);
+			if (i % 4096 == 0)
+				atomic_store(&s->flush_share, (uint32_t)(i * 1024 / n));
+			hash = cid_hash(op->key, s->t.seed);
+			rc = op->depth == 1 ? flush_single(b, op, hash) :
+					      flush_chain(b, m, op, hash);
 		}
+		atomic_store(&s->flush_share, 1024);
 		if (rc == 0) {
 			/* Unknown effects: as if all of it were new. */
 			b->slot.keys = (uint64_t)m->net_keys;
@@ -111,7 +118,7 @@ int cid_flush(struct cidstore *s)
 {
 	struct cid_view *v = cid_view_now(s);
 	struct cid_mem *m = v->frozen;
-	uint64_t t0 = s->io->monotonic(s->io->self);
+	uint64_t t0 = s->io->monotonic(s->io->self), ns;
 	struct cid_part *run = NULL;
 	struct cid_part **list;
 	int rc;
@@ -123,7 +130,7 @@ int cid_flush(struct cidstore *s)
 			return rc;
 	}
 	if (v->nruns == CID_MAX_RUNS)
-		return CIDSTORE_EAGAIN;
+		return s->sweep_blocked ? s->sweep_blocked : CIDSTORE_EAGAIN;
 	list = malloc((v->nruns + 1) * sizeof(struct cid_part *));
 	if (!list)
 		return CIDSTORE_ENOMEM;
@@ -150,9 +157,13 @@ int cid_flush(struct cidstore *s)
 	if (run && (rc || run->slot.pos == 0))
 		cid_part_free(run);
 	free(list);
+	if (rc == 0 && CID_PLANT(18))
+		s->wal.first = v->active->first_lsn;
 	if (rc == 0)
 		rc = cid_commit(s);
 	s->c.flushes++;
-	s->c.flush_ns += s->io->monotonic(s->io->self) - t0;
+	ns = s->io->monotonic(s->io->self) - t0;
+	s->c.flush_ns += ns;
+	s->c.flush_last_ns = ns;
 	return rc;
 }

@@ -33,12 +33,12 @@
 
 #include <assert.h>
 #include "base/hash.h"
+#include "base/limits.h"
 #include "wal/ring.h"
 
 #define CID_FORMAT_VERSION 1
 #define CID_PAGE 4096
 #define CID_ROOT_COPIES 4 /* generation g is in copies (g & 1) * 2 and the next */
-#define CID_MAX_RUNS 512
 #define CID_CONFIG_SLOTS 32
 
 enum cid_pool_kind { CID_POOL_META, CID_POOL_PARTS, CID_POOL_VALUES, CID_POOLS };
@@ -81,7 +81,8 @@ struct cid_footer {
 	uint64_t trees;	       /* entries whose values lie in own extents */
 	uint64_t deletes;      /* tombstones and deletions among the entries */
 	struct cid_sum index_sum;
-	uint8_t reserved[128];
+	struct cid_sum own;    /* of the footer with this field zero; a repair that */
+	uint8_t reserved[112]; /* lost the slot knows a part by it */
 };
 _Static_assert(sizeof(struct cid_footer) == 256, "footer");
 
@@ -129,6 +130,27 @@ struct cid_deletion_page {
 };
 _Static_assert(sizeof(struct cid_deletion_page) == CID_PAGE, "a page");
 
+/*
+ * The file `readers`: a page with the header, then slots. Who locks the first
+ * byte of a slot may write it; an unlocked slot says nothing. Anybody of the
+ * store's group may write anything here: a number is at most an epoch that is
+ * kept for a while longer.
+ */
+#define CID_READERS_NAME "readers"
+#define CID_READERS_MAGIC "CIDREAD\n"
+#define CID_READER_SLOTS 1024
+struct cid_readers_head {
+	uint8_t magic[8];
+	uint32_t version;
+	uint32_t slots;
+};
+struct cid_reader_slot {
+	uint64_t view;	   /* the epoch that lookups look at; 0: none */
+	uint64_t snapshot; /* the lowest epoch that is to stay; 0: none */
+};
+_Static_assert(sizeof(struct cid_reader_slot) == 16, "reader slot");
+#define CID_READERS_BYTES (CID_PAGE + CID_READER_SLOTS * sizeof(struct cid_reader_slot))
+
 #define CID_ROOT_MAGIC "CIDROOT\n"
 
 struct cid_root {
@@ -166,9 +188,13 @@ struct cid_root {
 	uint64_t keys, values;	   /* in buckets, as of the last whole sweep */
 	uint64_t sweep_keys, sweep_values; /* changes by the sweep under way */
 	uint64_t config[CID_CONFIG_SLOTS]; /* settings; see config.c */
-	uint64_t counter[16];	   /* statistics that outlive a process */
+	uint64_t counter[16];	   /* statistics that outlive a process: CID_COUNTER_* */
 	uint8_t reserved[3128];
 	struct cid_sum sum;	   /* of all before */
+};
+enum {
+	CID_COUNTER_PACKED = 0, /* pages of packed lists of all buckets */
+	CID_COUNTER_SCRUB = 1	/* hash at which the scrubber goes on */
 };
 _Static_assert(sizeof(struct cid_root) == CID_PAGE, "a root copy is a page");
 

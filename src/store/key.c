@@ -17,7 +17,7 @@ void cid_key_init(struct cid_key *k, struct cidstore_id key, uint64_t hash)
 void cid_key_fini(struct cid_key *k)
 {
 	for (unsigned i = 0; i < k->n; i++)
-		free(k->layer[i].gathered);
+		free(k->layer[i].gathered.own);
 	if (k->layer != k->own)
 		free(k->layer);
 }
@@ -41,7 +41,7 @@ static struct cid_layer *add_layer(struct cid_key *k)
 	l = &k->layer[k->n++];
 	l->hides = l->exists = l->has_add = l->has_del = false;
 	l->mem = NULL;
-	l->gathered = NULL;
+	l->gathered = (struct cid_mem_set){ .v = NULL };
 	return l;
 }
 
@@ -74,7 +74,7 @@ int cid_key_push(struct cid_key *k, const struct cid_found *f, int n)
 	return 0;
 }
 
-static int push_mem(struct cid_key *k, const struct cid_mem *m)
+int cid_key_push_mem(struct cid_key *k, const struct cid_mem *m)
 {
 	uint32_t visible;
 	const struct cid_mem_op *head;
@@ -97,47 +97,31 @@ static int push_mem(struct cid_key *k, const struct cid_mem *m)
 	return 0;
 }
 
-static bool hidden(const struct cid_key *k)
+static int collect_probed(struct cid_key *k, struct cid_tables *t, const struct cid_view *v,
+			  const uint64_t *maybe, struct cid_part *bucket,
+			  const struct cid_part_index *x, uint32_t at)
 {
-	return k->n && k->layer[k->n - 1].hides;
-}
-
-int cid_key_collect_below(struct cid_key *k, struct cid_tables *t, const struct cid_view *v,
-			  uint32_t nruns)
-{
-	struct cid_part *b = cid_dir_get(v->dir, k->hash);
 	struct cid_found f[2];
-	int n = 0, rc;
+	int n, rc;
 
-	if (nruns) {
-		struct cid_part_index *x;
-		uint64_t newest;
+	for (unsigned w = CID_RUN_WORDS; maybe && w-- > 0;)
+		for (uint64_t m = maybe[w]; m;) {
+			unsigned bit = 63 - (unsigned)__builtin_clzll(m);
 
-		if (b->slot.pos) {
-			rc = cid_part_index(t->parts, b, &x);
-			if (rc)
-				goto fail;
-		}
-		newest = __atomic_load_n(&b->newest_run, __ATOMIC_RELAXED);
-		for (uint32_t i = nruns; i-- > 0;) {
-			struct cid_part *r = v->run[i];
-
-			rc = cid_part_index(t->parts, r, &x);
-			if (rc)
-				goto fail;
-			if (x->footer.last_run <= newest)
-				break; /* and so are all before it */
-			rc = cid_part_find(t->parts, r, k->key, k->hash, f, &n, &t->corrected);
+			m &= ~(1ull << bit);
+			rc = cid_part_find(t->parts, v->run[w * 64 + bit], k->key, k->hash, f, &n,
+					   &t->corrected);
 			if (rc)
 				goto fail;
 			if (n) {
 				rc = cid_key_push(k, f, n);
-				if (rc || hidden(k))
+				if (rc || cid_key_hidden(k))
 					return rc;
 			}
 		}
-	}
-	rc = cid_part_find(t->parts, b, k->key, k->hash, f, &n, &t->corrected);
+	if (!x)
+		return 0;
+	rc = cid_part_find_at(bucket, x, k->key, k->hash, at, f, &n, &t->corrected);
 	if (rc)
 		goto fail;
 	return n ? cid_key_push(k, f, n) : 0;
@@ -147,13 +131,96 @@ fail:
 	return rc;
 }
 
+static bool none(const uint64_t maybe[CID_RUN_WORDS])
+{
+	uint64_t any = 0;
+
+	for (unsigned w = 0; w < CID_RUN_WORDS; w++)
+		any |= maybe[w];
+	return any == 0;
+}
+
+int cid_key_find_probed(struct cid_key *k, struct cid_tables *t, const struct cid_view *v,
+			const uint64_t *maybe, struct cid_part *bucket,
+			const struct cid_part_index *x, uint32_t at, struct cid_found *full)
+{
+	if (full && k->n == 0 && (!maybe || none(maybe))) {
+		int rc = x ? cid_part_full_at(bucket, k->key, at, full) : 0;
+
+		if (rc >= 0)
+			return rc;
+	}
+	return collect_probed(k, t, v, maybe, bucket, x, at);
+}
+
+/* As cid_key_find(); `full` may be NULL. */
+static int below(struct cid_key *k, struct cid_tables *t, const struct cid_view *v,
+		 struct cid_part *b, uint32_t nruns, struct cid_found *full)
+{
+	uint64_t maybe[1][CID_RUN_WORDS], newest;
+	struct cid_part_index *x = NULL;
+	uint32_t at = 0;
+	int rc = 0;
+
+	if (b->entry)
+		rc = cid_part_index(t->parts, b, &x);
+	if (rc == 0 && nruns) {
+		newest = __atomic_load_n(&b->newest_run, __ATOMIC_RELAXED);
+		rc = cid_probe(t, v, nruns, &k->hash, &newest, 1, maybe);
+	}
+	if (rc) {
+		if (rc == CIDSTORE_ECORRUPT)
+			t->corrupt++;
+		return rc;
+	}
+	if (x)
+		at = cid_part_candidate(b, x, k->hash, 0);
+	return cid_key_find_probed(k, t, v, nruns ? maybe[0] : NULL, b, x, at, full);
+}
+
+int cid_key_collect_below(struct cid_key *k, struct cid_tables *t, const struct cid_view *v,
+			  uint32_t nruns)
+{
+	return below(k, t, v, cid_dir_get(v->dir, k->hash), nruns, NULL);
+}
+
+int cid_key_collect_tables(struct cid_key *k, const struct cid_view *v)
+{
+	int rc = cid_key_push_mem(k, v->active);
+
+	return rc || cid_key_hidden(k) ? rc : cid_key_push_mem(k, v->frozen);
+}
+
+static int collect(struct cid_key *k, struct cid_tables *t, const struct cid_view *v,
+		   struct cid_found *full)
+{
+	struct cid_part *b = cid_dir_get(v->dir, k->hash);
+	/* Whether the thread's lookups of late found something. An entry that is
+	 * fetched before it is known to be wanted is half of a hit's time saved,
+	 * and all of a miss's time again. */
+	static _Thread_local int finds;
+	bool found;
+	int rc;
+
+	cid_part_prefetch_guess(b, k->hash, finds >= 0);
+	rc = cid_key_collect_tables(k, v);
+	if (rc == 0 && !cid_key_hidden(k))
+		rc = below(k, t, v, b, v->nruns, full);
+	found = k->n || rc == 1;
+	if (found ? finds < 3 : finds > -4)
+		finds += found ? 1 : -1;
+	return rc;
+}
+
 int cid_key_collect(struct cid_key *k, struct cid_tables *t, const struct cid_view *v)
 {
-	int rc = push_mem(k, v->active);
+	return collect(k, t, v, NULL);
+}
 
-	if (rc == 0 && !hidden(k))
-		rc = push_mem(k, v->frozen);
-	return rc || hidden(k) ? rc : cid_key_collect_below(k, t, v, v->nruns);
+int cid_key_find(struct cid_key *k, struct cid_tables *t, const struct cid_view *v,
+		 struct cid_found *full)
+{
+	return collect(k, t, v, full);
 }
 
 bool cid_key_exists(const struct cid_key *k)
@@ -171,6 +238,11 @@ static int has_in(struct cid_tables *t, const struct cid_found *f, uint64_t hash
 		  struct cidstore_id value)
 {
 	return cid_list_have(t->values, t->seed, &f->e, (enum cid_state)f->state, hash, value);
+}
+
+int cid_full_has(const struct cid_found *f, struct cid_tables *t, struct cidstore_id value)
+{
+	return has_in(t, f, cid_hash(value, t->seed), value);
 }
 
 int cid_key_has(struct cid_key *k, struct cid_tables *t, struct cidstore_id value)
@@ -213,10 +285,9 @@ int cid_stream_open(struct cid_stream *st, struct cid_key *k, struct cid_tables 
 		int rc = 0;
 
 		l->at = 0;
-		if (l->mem && !l->gathered) {
-			rc = cid_mem_gather(l->mem, l->head, &l->gathered, &l->ngathered);
+		if (l->mem && !l->gathered.v) {
+			rc = cid_mem_gather(l->mem, l->head, &l->gathered);
 		} else if (!l->mem) {
-			l->ngathered = 0;
 			if (l->has_add)
 				rc = cid_cursor_entry(&l->cadd, t->values, t->seed, &l->add.e,
 						      (enum cid_state)l->add.state);
@@ -234,13 +305,14 @@ int cid_stream_seek(struct cid_stream *st, uint64_t hash, struct cidstore_id id)
 {
 	for (unsigned i = st->first; i < st->end; i++) {
 		struct cid_layer *l = &st->k->layer[i];
-		size_t lo = 0, hi = l->ngathered;
+		size_t lo = 0, hi = l->gathered.n;
 		int rc = 0;
 
 		while (lo < hi) {
 			size_t mid = (lo + hi) / 2;
 
-			if (cid_value_cmp(l->gathered[mid].hash, l->gathered[mid].id, hash, id) < 0)
+			if (cid_value_cmp(l->gathered.v[mid].hash, l->gathered.v[mid].id, hash,
+					  id) < 0)
 				lo = mid + 1;
 			else
 				hi = mid;
@@ -287,9 +359,9 @@ int cid_stream_next(void *stream, struct cid_change *out)
 		for (unsigned i = st->first; i < st->end; i++) {
 			struct cid_layer *l = &st->k->layer[i];
 
-			if (l->at < l->ngathered)
-				consider(&f, l->gathered[l->at].hash, l->gathered[l->at].id,
-					 l->gathered[l->at].present);
+			if (l->at < l->gathered.n)
+				consider(&f, l->gathered.v[l->at].hash, l->gathered.v[l->at].id,
+					 l->gathered.v[l->at].present);
 			if (l->has_add && !l->cadd.done)
 				consider(&f, l->cadd.hash, cid_cursor_id(&l->cadd), true);
 			if (l->has_del && !l->cdel.done)
@@ -300,8 +372,8 @@ int cid_stream_next(void *stream, struct cid_change *out)
 		for (unsigned i = st->first; rc == 0 && i < st->end; i++) {
 			struct cid_layer *l = &st->k->layer[i];
 
-			if (l->at < l->ngathered && l->gathered[l->at].hash == f.hash &&
-			    cid_id_eq(l->gathered[l->at].id, f.id))
+			if (l->at < l->gathered.n && l->gathered.v[l->at].hash == f.hash &&
+			    cid_id_eq(l->gathered.v[l->at].id, f.id))
 				l->at++;
 			if (l->has_add)
 				rc = pass(&l->cadd, &f);
@@ -368,6 +440,17 @@ int cid_key_count(struct cid_key *k, struct cid_tables *t, uint64_t *out)
 	return rc;
 }
 
+int cid_full_copy(const struct cid_found *f, struct cid_tables *t, struct cidstore_id *out,
+		  size_t cap, uint64_t *total)
+{
+	size_t got;
+
+	*total = cid_entry_count(&f->e, (enum cid_state)f->state);
+	if (cap == 0)
+		return 0;
+	return cid_list_copy(t->values, t->seed, &f->e, (enum cid_state)f->state, out, cap, &got);
+}
+
 int cid_key_copy(struct cid_key *k, struct cid_tables *t, struct cidstore_id *out, size_t cap,
 		 uint64_t *total)
 {
@@ -376,14 +459,8 @@ int cid_key_copy(struct cid_key *k, struct cid_tables *t, struct cidstore_id *ou
 	uint64_t n = 0;
 	int rc;
 
-	if (only_full(k)) {
-		const struct cid_found *f = &k->layer[0].add;
-		size_t got;
-
-		*total = cid_entry_count(&f->e, (enum cid_state)f->state);
-		return cid_list_copy(t->values, t->seed, &f->e, (enum cid_state)f->state, out, cap,
-				     &got);
-	}
+	if (only_full(k))
+		return cid_full_copy(&k->layer[0].add, t, out, cap, total);
 	rc = cid_stream_open(&st, k, t, 0, k->n, true);
 	while (rc == 0 && (rc = cid_stream_next(&st, &c)) == 1) {
 		if (n < cap)

@@ -4,83 +4,197 @@
 
 #include <string.h>
 
-int cid_list_block(const struct cid_pool *values, uint64_t pos, size_t bytes, struct cid_sum sum,
-		   const void **out)
-{
-	const void *p = bytes ? cid_pool_at(values, pos, bytes) : NULL;
+#include "base/plant.h"
+#include "os/mapped.h"
 
-	if (!p || !cid_sum_eq(cid_sum_of(p, bytes, 0), sum))
+/* Beyond this a block is read rather than copied from its mapping. */
+enum { LOAD_MAPPED = 16384 };
+
+/* What is looked for in a mapped block. */
+struct look {
+	const void *p;
+	size_t bytes;
+	struct cid_sum sum;
+	bool intact;
+	/* of a node: the child that covers hash */
+	bool child;
+	/* of values */
+	bool have;
+	uint64_t seed, hash;
+	struct cidstore_id id;
+	size_t at;
+	struct cidstore_id *out; /* copied to, where not NULL */
+	size_t n;
+};
+
+static void verify(struct look *l)
+{
+	l->intact = CID_PLANT(35) || cid_sum_eq(cid_sum_of(l->p, l->bytes, 0), l->sum);
+}
+
+static void look_node(void *arg)
+{
+	struct look *l = arg;
+
+	verify(l);
+	if (l->intact && l->child)
+		l->at = cid_node_child(l->p, l->bytes / sizeof(struct cid_node_ref), l->hash);
+}
+
+static void look_have(void *arg)
+{
+	struct look *l = arg;
+
+	verify(l);
+	if (l->intact)
+		l->have = cid_values_have(l->p, l->bytes / sizeof(l->id), l->seed, l->hash, l->id);
+}
+
+/* A leaf that was verified on the way to it. */
+static void look_leaf(void *arg)
+{
+	struct look *l = arg;
+
+	l->have = cid_values_have(l->p, l->bytes / sizeof(l->id), l->seed, l->hash, l->id);
+}
+
+static void look_copy(void *arg)
+{
+	struct look *l = arg;
+
+	verify(l);
+	if (l->intact && l->n)
+		memcpy(l->out, l->p, l->n * sizeof(*l->out));
+}
+
+static void look_bound(void *arg)
+{
+	struct look *l = arg;
+
+	l->at = cid_values_bound(l->p, l->n, l->seed, l->hash, l->id);
+}
+
+/* Runs fn over a block where it lies. */
+static int look_at(const struct cid_pool *values, uint64_t pos, size_t bytes, struct cid_sum sum,
+		   void (*fn)(void *), struct look *l)
+{
+	/* Lists stand at multiples of a value's size, blocks of trees at pages. */
+	l->p = bytes && pos % 16 == 0 ? cid_pool_at(values, pos, bytes) : NULL;
+	l->bytes = bytes;
+	l->sum = sum;
+	if (!l->p)
 		return CIDSTORE_ECORRUPT;
-	*out = p;
+	if (!cid_mapped_run(fn, l))
+		return CIDSTORE_EIO;
+	return l->intact ? 0 : CIDSTORE_ECORRUPT;
+}
+
+int cid_list_load(const struct cid_pool *values, uint64_t pos, size_t bytes, struct cid_sum sum,
+		  void *out)
+{
+	int rc = CIDSTORE_ECORRUPT;
+
+	if (bytes == 0 || pos % 16 || !cid_pool_holds(values, pos, bytes))
+		return CIDSTORE_ECORRUPT;
+	/* Many pages are one read of the device and not as many faults. */
+	if (bytes > LOAD_MAPPED)
+		rc = cid_pool_read(values, pos, out, bytes);
+	else
+		rc = cid_mapped_copy(out, cid_pool_at(values, pos, bytes), bytes) ? 0 :
+										     CIDSTORE_EIO;
+	if (rc == 0 && !CID_PLANT(35) && !cid_sum_eq(cid_sum_of(out, bytes, 0), sum))
+		rc = CIDSTORE_ECORRUPT;
+	return rc;
+}
+
+/* ---- cursors ---- */
+
+/* The value at `at`, or the end. */
+static int settle(struct cid_cursor *c)
+{
+	if (c->at >= c->n) {
+		c->done = true;
+		return 0;
+	}
+	if (!c->mapped) {
+		c->id = c->v[c->at];
+	} else {
+		if (c->at < c->from || c->at >= c->upto) {
+			size_t n = c->n - c->at < CID_CURSOR_AHEAD ? c->n - c->at :
+								     CID_CURSOR_AHEAD;
+
+			c->from = c->upto = 0;
+			if (!cid_mapped_copy(c->ahead, c->v + c->at, n * sizeof(*c->v)))
+				return CIDSTORE_EIO;
+			c->from = c->at;
+			c->upto = c->at + n;
+		}
+		c->id = c->ahead[c->at - c->from];
+	}
+	c->hash = cid_hash(c->id, c->seed);
 	return 0;
 }
 
-static void settle(struct cid_cursor *c)
+static void enter_block(struct cid_cursor *c, const void *p, size_t n)
 {
-	if (c->at < c->n)
-		c->hash = cid_hash(c->v[c->at], c->seed);
-	else
-		c->done = true;
+	c->v = p;
+	c->n = n;
+	c->at = c->from = c->upto = 0;
 }
 
-void cid_cursor_array(struct cid_cursor *c, uint64_t seed, const struct cidstore_id *v, size_t n)
+static int node_of(const struct cid_cursor *c, uint64_t pos, uint32_t level, uint32_t children,
+		   struct cid_sum sum, bool by_hash, uint64_t hash, struct look *l)
 {
-	c->seed = seed;
-	c->v = v;
-	c->n = n;
-	c->at = 0;
-	c->tree = false;
-	c->levels = 0;
-	c->done = false;
-	settle(c);
+	*l = (struct look){ .child = by_hash && level > 0, .hash = hash };
+	return look_at(c->values, pos, cid_block_bytes(level, children), sum, look_node, l);
 }
 
 /* Descends from level[depth] to the leaf that covers `hash` (or the first). */
 static int descend(struct cid_cursor *c, uint32_t depth, bool by_hash, uint64_t hash)
 {
 	for (;;) {
-		struct cid_list_level *l = &c->level[depth];
-		const struct cid_node_ref *r = &l->ref[l->at];
-		size_t bytes = cid_block_bytes(r->level, r->children);
-		const void *p;
-		int rc = cid_list_block(c->values, r->pos, bytes, r->sum, &p);
+		struct cid_list_level *v = &c->level[depth];
+		/* A copy: in a reader without a pin the block may change. */
+		struct cid_node_ref r;
+		struct look l;
+		int rc;
 
+		if (!cid_mapped_copy(&r, &v->ref[v->at], sizeof(r)))
+			return CIDSTORE_EIO;
+		rc = node_of(c, r.pos, r.level, r.children, r.sum, by_hash, hash, &l);
 		if (rc)
 			return rc;
-		if (r->level == 0) {
-			c->v = p;
-			c->n = r->children;
-			c->at = 0;
+		if (r.level == 0) {
+			enter_block(c, l.p, r.children);
 			c->levels = depth + 1;
 			return 0;
 		}
 		if (depth + 1 >= CID_TREE_LEVELS)
 			return CIDSTORE_ECORRUPT;
 		depth++;
-		c->level[depth].ref = p;
-		c->level[depth].n = r->children;
-		c->level[depth].at = by_hash ? (uint32_t)cid_node_child(p, r->children, hash) : 0;
+		c->level[depth].ref = l.p;
+		c->level[depth].n = r.children;
+		c->level[depth].at = (uint32_t)l.at;
 	}
 }
 
 static int open_tree(struct cid_cursor *c, bool by_hash, uint64_t hash)
 {
-	size_t bytes = cid_block_bytes(c->root.level, c->root.children);
-	const void *p;
-	int rc = cid_list_block(c->values, c->root.pos, bytes, c->root.sum, &p);
+	struct look l;
+	int rc = node_of(c, c->root.pos, c->root.level, c->root.children, c->root.sum, by_hash,
+			 hash, &l);
 
 	if (rc)
 		return rc;
+	c->mapped = true;
+	c->levels = 0;
 	if (c->root.level == 0) {
-		c->v = p;
-		c->n = c->root.children;
-		c->at = 0;
-		c->levels = 0;
+		enter_block(c, l.p, c->root.children);
 		return 0;
 	}
-	c->level[0].ref = p;
+	c->level[0].ref = l.p;
 	c->level[0].n = c->root.children;
-	c->level[0].at = by_hash ? (uint32_t)cid_node_child(p, c->root.children, hash) : 0;
+	c->level[0].at = (uint32_t)l.at;
 	return descend(c, 0, by_hash, hash);
 }
 
@@ -88,43 +202,39 @@ int cid_cursor_entry(struct cid_cursor *c, const struct cid_pool *values, uint64
 		     const struct cid_entry *e, enum cid_state s)
 {
 	const struct cid_state_info *i = &cid_state_table[s];
-	int rc;
+	int rc = 0;
 
 	c->values = values;
+	c->seed = seed;
+	c->tree = i->form == CID_FORM_TREE;
+	c->mapped = i->form != CID_FORM_INLINE;
+	c->levels = 0;
+	c->done = false;
 	if (i->form == CID_FORM_INLINE) {
 		c->own[0] = e->slot[0];
 		c->own[1] = e->slot[1];
-		cid_cursor_array(c, seed, c->own, i->inline_values);
-		return 0;
+		enter_block(c, c->own, i->inline_values);
+		return settle(c);
 	}
 	c->root = cid_entry_list(e);
-	if (i->form == CID_FORM_PACKED) {
-		const void *p;
+	if (c->tree) {
+		rc = open_tree(c, false, 0);
+	} else {
+		struct look l = { .n = 0 };
 
-		rc = cid_list_block(values, c->root.pos, (size_t)c->root.count * 16, c->root.sum,
-				    &p);
-		if (rc)
-			return rc;
-		cid_cursor_array(c, seed, p, (size_t)c->root.count);
-		return 0;
+		rc = look_at(values, c->root.pos, (size_t)c->root.count * 16, c->root.sum,
+			     look_copy, &l);
+		enter_block(c, l.p, (size_t)c->root.count);
 	}
-	c->seed = seed;
-	c->tree = true;
-	c->done = false;
-	rc = open_tree(c, false, 0);
-	if (rc == 0)
-		settle(c);
-	return rc;
+	return rc ? rc : settle(c);
 }
 
 int cid_cursor_next(struct cid_cursor *c)
 {
 	int rc;
 
-	if (++c->at < c->n) {
-		c->hash = cid_hash(c->v[c->at], c->seed);
-		return 0;
-	}
+	if (++c->at < c->n)
+		return settle(c);
 	if (c->tree) {
 		uint32_t d = c->levels;
 
@@ -133,10 +243,7 @@ int cid_cursor_next(struct cid_cursor *c)
 		if (d > 0) {
 			c->level[d - 1].at++;
 			rc = descend(c, d - 1, false, 0);
-			if (rc)
-				return rc;
-			settle(c);
-			return 0;
+			return rc ? rc : settle(c);
 		}
 	}
 	c->done = true;
@@ -145,6 +252,8 @@ int cid_cursor_next(struct cid_cursor *c)
 
 int cid_cursor_seek(struct cid_cursor *c, uint64_t hash, struct cidstore_id id)
 {
+	struct look l = { .seed = c->seed, .hash = hash, .id = id };
+
 	if (c->tree && c->root.level > 0) {
 		int rc = open_tree(c, true, hash);
 
@@ -152,12 +261,25 @@ int cid_cursor_seek(struct cid_cursor *c, uint64_t hash, struct cidstore_id id)
 			return rc;
 	}
 	c->done = false;
-	c->at = cid_values_bound(c->v, c->n, c->seed, hash, id);
+	l.p = c->v;
+	l.n = c->n;
+	if (!c->mapped)
+		look_bound(&l);
+	else if (!cid_mapped_run(look_bound, &l))
+		return CIDSTORE_EIO;
+	c->at = l.at;
 	if (c->at == c->n) {
 		c->at--;
 		return cid_cursor_next(c);
 	}
-	settle(c);
+	return settle(c);
+}
+
+int cid_cursor_copy(const struct cid_cursor *c, struct cidstore_id *out, size_t n)
+{
+	if (c->mapped)
+		return cid_mapped_copy(out, c->v + c->at, n * sizeof(*out)) ? 0 : CIDSTORE_EIO;
+	memcpy(out, c->v + c->at, n * sizeof(*out));
 	return 0;
 }
 
@@ -165,6 +287,7 @@ int cid_list_have(const struct cid_pool *values, uint64_t seed, const struct cid
 		  enum cid_state s, uint64_t hash, struct cidstore_id id)
 {
 	const struct cid_state_info *i = &cid_state_table[s];
+	struct look l = { .seed = seed, .hash = hash, .id = id };
 	struct cid_cursor c;
 	int rc;
 
@@ -175,31 +298,49 @@ int cid_list_have(const struct cid_pool *values, uint64_t seed, const struct cid
 	c.root = cid_entry_list(e);
 	c.seed = seed;
 	if (i->form == CID_FORM_PACKED) {
-		const void *p;
-
-		rc = cid_list_block(values, c.root.pos, (size_t)c.root.count * 16, c.root.sum, &p);
+		rc = look_at(values, c.root.pos, (size_t)c.root.count * 16, c.root.sum, look_have,
+			     &l);
+	} else {
+		rc = open_tree(&c, true, hash);
 		if (rc)
 			return rc;
-		return cid_values_have(p, (size_t)c.root.count, seed, hash, id);
+		l.p = c.v;
+		l.bytes = c.n * 16;
+		rc = cid_mapped_run(look_leaf, &l) ? 0 : CIDSTORE_EIO;
 	}
-	rc = open_tree(&c, true, hash);
-	return rc ? rc : cid_values_have(c.v, c.n, seed, hash, id);
+	return rc ? rc : l.have;
 }
 
 int cid_list_copy(const struct cid_pool *values, uint64_t seed, const struct cid_entry *e,
 		  enum cid_state s, struct cidstore_id *out, size_t cap, size_t *n)
 {
+	const struct cid_state_info *i = &cid_state_table[s];
 	struct cid_cursor c;
 	size_t k = 0;
-	int rc = cid_cursor_entry(&c, values, seed, e, s);
+	int rc;
 
+	if (i->form == CID_FORM_INLINE) {
+		*n = i->inline_values < cap ? i->inline_values : cap;
+		memcpy(out, e->slot, *n * sizeof(*out));
+		return 0;
+	}
+	if (i->form == CID_FORM_PACKED) {
+		struct cid_list_ref ref = cid_entry_list(e);
+		struct look l = { .out = out, .n = ref.count < cap ? (size_t)ref.count : cap };
+
+		rc = look_at(values, ref.pos, (size_t)ref.count * 16, ref.sum, look_copy, &l);
+		if (rc == 0)
+			*n = l.n;
+		return rc;
+	}
+	rc = cid_cursor_entry(&c, values, seed, e, s);
 	while (rc == 0 && !c.done && k < cap) {
 		size_t m = c.n - c.at < cap - k ? c.n - c.at : cap - k;
 
-		memcpy(out + k, c.v + c.at, m * sizeof(*out));
+		rc = cid_cursor_copy(&c, out + k, m);
 		k += m;
 		c.at += m - 1;
-		if (k < cap)
+		if (rc == 0 && k < cap)
 			rc = cid_cursor_next(&c);
 	}
 	if (rc == 0)

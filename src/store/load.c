@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plant.h"
 #include "store/engine.h"
 
 static struct cid_sum root_sum(const struct cid_root *r)
@@ -12,51 +13,79 @@ static struct cid_sum root_sum(const struct cid_root *r)
 	return cid_sum_of(r, offsetof(struct cid_root, sum), 0);
 }
 
-static bool root_valid(const struct cid_root *r)
+bool cid_root_valid(const struct cid_root *r)
 {
 	return memcmp(r->magic, CID_ROOT_MAGIC, sizeof(r->magic)) == 0 &&
-	       cid_sum_eq(root_sum(r), r->sum);
+	       (CID_PLANT(16) || cid_sum_eq(root_sum(r), r->sum));
 }
 
-int cid_root_read(const struct cid_io *io, int mainfd, struct cid_root *out, unsigned *bad_copies,
-		  struct cidstore_error *err)
+int cid_root_choose(const struct cid_root r[CID_ROOT_COPIES], struct cid_root *out,
+		    unsigned *bad_copies, struct cidstore_error *err)
 {
-	struct cid_root *r = aligned_alloc(CID_PAGE, CID_ROOT_COPIES * sizeof(*r));
-	int best = -1, rc;
+	int best = -1;
 
-	if (!r)
-		return cid_err_set(err, CIDSTORE_ENOMEM, "out of memory");
-	rc = cid_io_read_full(io, mainfd, r, CID_ROOT_COPIES * sizeof(*r), CID_H5_ROOT_OFFSET);
-	if (rc) {
-		free(r);
-		return cid_err_set(err, cid_err_from_errno(rc), "main.h5: cannot read the root: %s",
-				   strerror(-rc));
-	}
 	*bad_copies = 0;
 	for (int i = 0; i < CID_ROOT_COPIES; i++)
-		if (root_valid(&r[i]) && (best < 0 || r[i].generation > r[best].generation))
+		if (cid_root_valid(&r[i]) && (best < 0 || r[i].generation > r[best].generation))
 			best = i;
-	if (best < 0) {
-		free(r);
+	if (best < 0)
 		return cid_err_set(err, CIDSTORE_ECORRUPT,
 				   "main.h5: none of the four root copies is valid; "
 				   "fsck.cidstore tells what is left");
-	}
 	/* The other copy of this generation; and the older generation's two. */
 	for (int i = 0; i < CID_ROOT_COPIES; i++)
 		if (i != best && i / 2 == best / 2 &&
-		    (!root_valid(&r[i]) || r[i].generation != r[best].generation))
+		    (!cid_root_valid(&r[i]) || r[i].generation != r[best].generation))
 			*bad_copies |= 1u << i;
-	if (!root_valid(&r[best ^ 2]) && !root_valid(&r[best ^ 3]) && r[best].generation > 1)
+	if (!cid_root_valid(&r[best ^ 2]) && !cid_root_valid(&r[best ^ 3]) && r[best].generation > 1)
 		*bad_copies |= 1u << (best ^ 2) | 1u << (best ^ 3);
 	*out = r[best];
-	free(r);
 	if (out->format_version > CID_FORMAT_VERSION)
 		return cid_err_set(err, CIDSTORE_EVERSION,
 				   "the store has format version %u; this program knows %d: "
 				   "use a newer one",
 				   out->format_version, CID_FORMAT_VERSION);
 	return 0;
+}
+
+int cid_root_read(const struct cid_io *io, int mainfd, struct cid_root *out, unsigned *bad_copies,
+		  struct cidstore_error *err)
+{
+	struct cid_root *r = aligned_alloc(CID_PAGE, CID_ROOT_COPIES * sizeof(*r));
+	int rc;
+
+	if (!r)
+		return cid_err_set(err, CIDSTORE_ENOMEM, "out of memory");
+	rc = cid_io_read_full(io, mainfd, r, CID_ROOT_COPIES * sizeof(*r), CID_H5_ROOT_OFFSET);
+	if (rc)
+		rc = cid_err_set(err, cid_err_from_errno(rc), "main.h5: cannot read the root: %s",
+				 strerror(-rc));
+	else
+		rc = cid_root_choose(r, out, bad_copies, err);
+	free(r);
+	return rc;
+}
+
+/* Far beyond what is ever made; so that sums with them do not overflow. */
+#define MAX_DELETION_PAGES (1u << 20)
+#define MAX_DATA_OFFSET (1ull << 30)
+
+int cid_root_check(const struct cid_root *r, struct cidstore_error *err)
+{
+	bool sane = r->segment_shift <= 32 && 1ull << r->segment_shift >= CID_SEGMENT_BYTES_MIN &&
+		    r->bucket_bytes >= CID_BUCKET_BYTES_MIN &&
+		    r->log_records >= CID_LOG_BYTES_MIN / CID_RECORD_BYTES &&
+		    (r->log_records & (r->log_records - 1)) == 0 && r->log_records <= 1ull << 26 &&
+		    r->log_spans != 0 && r->log_spans <= CID_WAL_SPANS && r->deletion_pages >= 2 &&
+		    r->deletion_pages <= MAX_DELETION_PAGES &&
+		    r->deletion_tail <= r->deletion_head &&
+		    r->deletion_head - r->deletion_tail <= r->deletion_pages &&
+		    r->log_first != 0 && r->log_first <= CID_LSN_MAX;
+
+	for (int i = 0; i < 5; i++)
+		sane = sane && r->data_offset[i] % CID_PAGE == 0 &&
+		       r->data_offset[i] <= MAX_DATA_OFFSET;
+	return sane ? 0 : cid_err_set(err, CIDSTORE_ECORRUPT, "main.h5: the root is not sensible");
 }
 
 int cid_root_write(const struct cid_io *io, int mainfd, struct cid_root *r)
@@ -70,9 +99,10 @@ int cid_root_write(const struct cid_io *io, int mainfd, struct cid_root *r)
 	r->sum = root_sum(r);
 	two[0] = two[1] = *r;
 	rc = cid_io_write_full(io, mainfd, two, 2 * sizeof(*two),
-			       CID_H5_ROOT_OFFSET + (r->generation & 1) * 2 * sizeof(*r));
+			       CID_H5_ROOT_OFFSET +
+				       (CID_PLANT(17) ? 0 : r->generation & 1) * 2 * sizeof(*r));
 	free(two);
-	if (rc == 0)
+	if (rc == 0 && !CID_PLANT(4))
 		rc = io->sync(io->self, mainfd);
 	return rc ? cid_err_from_errno(rc) : 0;
 }
@@ -84,7 +114,7 @@ int cid_load_block(const struct cid_pool *meta, const struct cid_block_ref *ref,
 
 	*out = NULL;
 	if (ref->pos == 0)
-		return 0;
+		return ref->bytes ? CIDSTORE_ECORRUPT : 0;
 	if (!cid_pool_holds(meta, ref->pos, ref->bytes))
 		return CIDSTORE_ECORRUPT;
 	p = malloc((size_t)ref->bytes);

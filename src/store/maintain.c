@@ -19,11 +19,13 @@ enum {
 	QUIET_MS = 300,	     /* without a change for so long, writers are at rest */
 	COMMIT_MS = 1000,    /* at most so long between commits of a sweep */
 	RETRY_MS = 200,	     /* after a failed step */
-	SWEEP_LOGS = 8,	     /* a sweep is due when the runs hold so many logs' worth */
-	SWEEP_SHARE = 4,     /* and at least this share of the buckets */
-	IDLE_SHARE = 16,     /* at rest, this share is enough */
-	MAX_RUNS = 96,
-	PUNCH_PAGES = 16384,
+	RETRY_IO_MS = 30000, /* after a merge that could not read */
+	SWEEP_LOGS = CID_SWEEP_LOGS, /* a sweep is due when the runs take so many logs' bytes */
+	SWEEP_SHARE = 2,     /* and at least this share of those of the buckets */
+	IDLE_SHARE = CID_SWEEP_IDLE, /* at rest, this share is enough */
+	MAX_RUNS = CID_SWEEP_RUNS,
+	CROWD = 4 * CID_TIER_FAN, /* runs beyond which merging them presses */
+	PUNCH_PAGES = CID_PUNCH_PAGES,
 };
 
 static uint64_t now(struct cidstore *s)
@@ -53,68 +55,74 @@ static bool at_rest(struct cidstore *s)
 
 static bool sweep_due(struct cidstore *s, const struct cid_view *v, bool rest)
 {
-	uint64_t l0, base = atomic_load(&s->base_keys), log = s->root.log_records;
+	uint64_t runs = atomic_load(&s->run_bytes), log = s->root.log_records;
+	uint64_t base = (s->base_pages + s->base_packed) * CID_PAGE;
 
 	if (s->sweep.upto || s->sweep_blocked || v->nruns == 0)
 		return false;
+	/* All but the runs that are being merged are taken. */
+	if (s->tier.m.n && s->tier.m.in[0].p == v->run[0])
+		return false;
 	if (s->want_sweep || v->nruns >= MAX_RUNS || atomic_load(&s->nospace))
 		return true;
-	l0 = run_entries(v);
 	/* The first sweep gives the directory its shape. */
-	if (base == 0 && l0 >= log / 4)
+	if (base == 0 && run_entries(v) >= log / 4)
 		return true;
-	if (rest && l0 * IDLE_SHARE >= base)
+	if ((rest && runs * IDLE_SHARE >= base) || cid_memory_short(s, v))
 		return true;
-	return l0 >= SWEEP_LOGS * log && l0 >= base / SWEEP_SHARE;
+	return runs >= SWEEP_LOGS * log * CID_RECORD_BYTES && runs >= base / SWEEP_SHARE;
 }
 
 static void measure_runs(struct cidstore *s, const struct cid_view *v)
 {
-	uint64_t pages = 0;
+	uint64_t bytes = 0;
 
 	for (uint32_t i = 0; i < v->nruns; i++)
-		pages += v->run[i]->slot.pages;
-	atomic_store(&s->run_bytes, pages * CID_PAGE);
+		bytes += cid_run_bytes(s, v->run[i]);
+	atomic_store(&s->run_bytes, bytes);
 }
 
 static void reclaim(struct cidstore *s)
 {
-	uint64_t grace = atomic_load(&s->nospace) || s->manual ?
-				 0 :
-				 cid_cfg(s, CID_CFG_READER_GRACE_MS) * MS;
+	/* Readers go by what the root says; it may lag a setting by a commit. */
+	uint64_t grace = cid_cfg(s, CID_CFG_READER_GRACE_MS);
+	uint64_t said = s->root.config[CID_CFG_READER_GRACE_MS];
+	struct cid_reader_slot low;
+	struct cid_keep keep;
 
 	if (s->old_views || s->old_parts)
 		cid_retired_free(s, false);
-	if (s->space.nretired)
-		cid_space_reclaim(&s->space, s->root.generation, cid_pin_lowest(s), now(s), grace);
+	if (!s->space.nretired)
+		return;
+	low = cid_pins_lowest(s);
+	keep = (struct cid_keep){
+		.own = cid_pin_lowest(s),
+		.view = low.view,
+		.snapshot = low.snapshot,
+		.grace_ns = (said > grace ? said : grace) * MS,
+		.pin_ns = cid_cfg(s, CID_CFG_READER_PIN_MS) * MS,
+		.scarce = atomic_load(&s->nospace) || s->manual,
+	};
+	cid_space_reclaim(&s->space, s->root.generation, now(s), &keep);
 }
 
-static int sweep_some(struct cidstore *s)
+static bool unreadable(int rc)
 {
-	int rc = cid_sweep_step(s);
-
-	if (rc == CIDSTORE_ECORRUPT) {
-		/* A part that cannot be read cannot be merged. What is there
-		 * stays as it is; fsck tells what to do. */
-		s->sweep_blocked = true;
-		cid_sweep_drop(s);
-		s->c.errors++;
-		rc = 0;
-	}
-	return rc;
+	return rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO;
 }
 
-/* A run that cannot be read blocks what would read all of it. */
-static int count_some(struct cidstore *s)
+/* A part that cannot be read cannot be merged. What is there stays as it is;
+ * fsck tells what to do. A device that failed may do better in a while. */
+static int merged(struct cidstore *s, int rc)
 {
-	int rc = cid_count_step(s);
-
-	if (rc == CIDSTORE_ECORRUPT) {
-		s->sweep_blocked = true;
-		s->c.errors++;
-		rc = 0;
-	}
-	return rc;
+	if (!unreadable(rc))
+		return rc;
+	s->sweep_blocked = rc;
+	s->sweep_retry = rc == CIDSTORE_EIO ? now(s) + RETRY_IO_MS * MS : UINT64_MAX;
+	cid_sweep_give_up(s);
+	cid_tier_drop(s);
+	s->c.errors++;
+	return 0;
 }
 
 int cid_maintain_step(struct cidstore *s, bool *more)
@@ -122,47 +130,87 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 	bool rest = at_rest(s);
 	uint64_t t = now(s);
 	struct cid_view *v;
+	uint32_t first, n;
 
 	*more = true;
 	if (atomic_load(&s->broken) || atomic_load(&s->wal.failed)) {
 		*more = false;
 		return CIDSTORE_EFAILED;
 	}
+	cid_memory_keep(s, t);
+	if (s->space.nretired &&
+	    s->root.config[CID_CFG_READER_GRACE_MS] > cid_cfg(s, CID_CFG_READER_GRACE_MS))
+		s->changed = true; /* so that a shorter grace holds */
+	if (s->sweep_blocked && t >= s->sweep_retry)
+		s->sweep_blocked = 0;
 	reclaim(s); /* may free the view of a moment ago */
 	v = cid_view_now(s);
 	measure_runs(s, v);
-	if (v->frozen || s->awaiting)
-		return cid_flush(s);
+	if (t < s->tier_until && !s->awaiting && !atomic_load(&s->nospace) &&
+	    (s->tier.m.n || cid_tier_choose(s, &first, &n)))
+		return merged(s, s->tier.m.n ? cid_tier_step(s) : cid_tier_start(s, first, n));
+	if (s->awaiting || (v->frozen && (v->nruns < CID_MAX_RUNS || s->sweep_blocked))) {
+		uint32_t runs = v->nruns;
+		int rc = cid_flush(s);
+
+		/* Where flushes leave no time, runs would pile up: merging them
+		 * gets the longer turns the more there are. */
+		s->tier_until = now(s);
+		if (runs >= CROWD)
+			s->tier_until += (s->tier_until - t) * (runs - CROWD / 2) / (CROWD / 2);
+		return rc;
+	}
 	if (s->changed && (t - s->last_commit >= COMMIT_MS * MS ||
 			   (atomic_load(&s->nospace) && s->space.nretired)))
 		return cid_commit(s);
+	if (s->tier.m.n) {
+		/* It needs room for as much again: a full disk has none. */
+		if (atomic_load(&s->nospace))
+			cid_tier_drop(s);
+		else
+			return merged(s, cid_tier_step(s));
+	}
+	/* Runs that meet the buckets at once need not meet each other before. */
+	if (!sweep_due(s, v, rest) && cid_tier_choose(s, &first, &n))
+		return merged(s, cid_tier_start(s, first, n));
 	if (s->sweep.upto)
-		return sweep_some(s);
+		return merged(s, cid_sweep_step(s));
 	if (sweep_due(s, v, rest)) {
 		s->want_sweep = false;
-		return cid_sweep_start(s);
+		return merged(s, cid_sweep_start(s));
 	}
 	if (s->buddy_at != UINT64_MAX) {
 		bool again;
 
 		return cid_bucket_merge_step(s, &again);
 	}
-	if (s->root.deletion_tail < s->root.deletion_head || s->ndel) {
+	if (t >= s->collect_retry && (s->root.deletion_tail < s->root.deletion_head || s->ndel)) {
 		bool again;
+		int rc;
 
 		/* Records not committed yet are not there yet. */
-		if (s->root.deletion_tail < s->root.deletion_head)
-			return cid_collect(s, &again);
-		return cid_commit(s);
+		if (s->root.deletion_tail == s->root.deletion_head)
+			return cid_commit(s);
+		rc = cid_collect(s, &again);
+		if (rc == CIDSTORE_EIO)
+			s->collect_retry = t + RETRY_IO_MS * MS;
+		return rc;
 	}
 	if (s->changed)
 		return cid_commit(s);
 	if (rest && cid_count_due(s))
-		return count_some(s);
+		return merged(s, cid_count_step(s));
 	if (rest && s->leaks_due) {
 		uint64_t freed;
+		int rc = cid_collect_leaks(s, &freed);
 
-		return cid_collect_leaks(s, &freed);
+		/* Not before the next start, or when asked. */
+		if (unreadable(rc)) {
+			s->leaks_due = false;
+			s->c.errors++;
+			rc = 0;
+		}
+		return rc;
 	}
 	if ((rest || atomic_load(&s->nospace)) && cid_space_punch(&s->space, PUNCH_PAGES))
 		return 0;
@@ -186,23 +234,26 @@ void cid_maintain_wake(struct cidstore *s)
 		return;
 	pthread_mutex_lock(&s->wake_lock);
 	s->wake = true;
-	pthread_cond_signal(&s->work);
+	pthread_cond_broadcast(&s->work);
 	pthread_mutex_unlock(&s->wake_lock);
 }
 
-/* Waits for `ms`, or until woken (the work thread) or told to stop. */
-static bool nap(struct cidstore *s, uint64_t ms, bool work)
+static struct timespec timespec_of(uint64_t ns)
 {
-	uint64_t end = now(s) + ms * MS;
-	struct timespec t = { (time_t)(end / 1000000000), (long)(end % 1000000000) };
+	return (struct timespec){ (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+}
+
+/* Waits for `ms`, or until woken or told to stop. */
+static bool nap(struct cidstore *s, uint64_t ms)
+{
+	struct timespec t = timespec_of(now(s) + ms * MS);
 	bool stop;
 
 	pthread_mutex_lock(&s->wake_lock);
-	while (!s->stop && !(work && s->wake) &&
+	while (!s->stop && !s->wake &&
 	       pthread_cond_timedwait(&s->work, &s->wake_lock, &t) != ETIMEDOUT)
 		;
-	if (work)
-		s->wake = false;
+	s->wake = false;
 	stop = s->stop;
 	pthread_mutex_unlock(&s->wake_lock);
 	return !stop;
@@ -229,7 +280,7 @@ static void *maintain(void *arg)
 	struct cidstore *s = arg;
 	uint64_t wait = 50;
 
-	while (nap(s, wait, true)) {
+	while (nap(s, wait)) {
 		bool more = true;
 		int rc = 0;
 
@@ -239,12 +290,17 @@ static void *maintain(void *arg)
 				sched_yield();
 			pthread_mutex_lock(&s->maint);
 			rc = cid_maintain_step(s, &more);
-			atomic_store(&s->stuck, rc == CIDSTORE_ENOSPC);
-			if (rc == CIDSTORE_ENOSPC) {
-				atomic_store(&s->nospace, 1);
+			/* A failure is in the way of writers only where it stops a
+			 * flush; who waits for room then has nothing to wait for. */
+			atomic_store(&s->stuck,
+				     rc == CIDSTORE_ENOSPC || cid_view_now(s)->frozen ? rc : 0);
+			if (rc) {
 				pthread_mutex_lock(&s->write);
 				pthread_cond_broadcast(&s->room);
 				pthread_mutex_unlock(&s->write);
+			}
+			if (rc == CIDSTORE_ENOSPC) {
+				atomic_store(&s->nospace, 1);
 				/* What is committed and free helps the next try. */
 				(void)cid_space_punch(&s->space, PUNCH_PAGES);
 			} else if (rc == 0 && !more) {
@@ -261,16 +317,62 @@ static void *maintain(void *arg)
 	return NULL;
 }
 
+/* Waits until the interval, as it is set by then, is over or it is told to stop. */
+static bool sync_due(struct cidstore *s, uint64_t begun)
+{
+	bool stop;
+
+	pthread_mutex_lock(&s->wake_lock);
+	while (!s->stop) {
+		uint64_t due = begun + cid_cfg(s, CID_CFG_SYNC_INTERVAL_MS) * MS;
+		struct timespec t = timespec_of(due);
+
+		if (now(s) >= due)
+			break;
+		(void)pthread_cond_timedwait(&s->work, &s->wake_lock, &t);
+	}
+	stop = s->stop;
+	pthread_mutex_unlock(&s->wake_lock);
+	return !stop;
+}
+
+/* From one sync's begin to the next one's, as a sync leaves out what comes
+ * after it began: that waits for no more than the interval and the next sync. */
 static void *sync_often(void *arg)
 {
 	struct cidstore *s = arg;
+	uint64_t begun = now(s);
 
-	while (nap(s, cid_cfg(s, CID_CFG_SYNC_INTERVAL_MS), false)) {
+	while (sync_due(s, begun)) {
 		uint64_t upto = atomic_load(&s->wal.appended);
 
+		begun = now(s);
 		if (upto > atomic_load(&s->wal.durable) && cid_wal_sync(&s->wal, upto))
 			cid_store_fail(s, CIDSTORE_EFAILED);
 	}
+	return NULL;
+}
+
+/* Whoever wakes others does not mean this one. */
+static bool window_over(struct cidstore *s)
+{
+	struct timespec t = timespec_of(now(s) + CID_TUNE_WINDOW_MS * MS);
+	bool stop;
+
+	pthread_mutex_lock(&s->wake_lock);
+	while (!s->stop && pthread_cond_timedwait(&s->work, &s->wake_lock, &t) != ETIMEDOUT)
+		;
+	stop = s->stop;
+	pthread_mutex_unlock(&s->wake_lock);
+	return !stop;
+}
+
+static void *tune(void *arg)
+{
+	struct cidstore *s = arg;
+
+	while (window_over(s))
+		cid_tune_look(s);
 	return NULL;
 }
 
@@ -288,6 +390,11 @@ int cid_maintain_start(struct cidstore *s)
 		return CIDSTORE_ENOMEM;
 	}
 	s->threads = true;
+	s->tune.started = pthread_create(&s->tune.thread, NULL, tune, s) == 0;
+	if (!s->tune.started || cid_scrub_start(s)) {
+		cid_maintain_stop(s);
+		return CIDSTORE_ENOMEM;
+	}
 	return 0;
 }
 
@@ -301,6 +408,9 @@ void cid_maintain_stop(struct cidstore *s)
 	pthread_mutex_unlock(&s->wake_lock);
 	pthread_join(s->maint_thread, NULL);
 	pthread_join(s->sync_thread, NULL);
+	if (s->tune.started)
+		pthread_join(s->tune.thread, NULL);
+	cid_scrub_join(s);
 	s->threads = false;
 }
 
@@ -325,6 +435,7 @@ int cidstore_step(struct cidstore *s, int *more)
 
 	if (rc)
 		return rc;
+	cid_tune_look(s);
 	take_maint(s);
 	rc = cid_maintain_step(s, &m);
 	if (rc == CIDSTORE_ENOSPC)
@@ -336,11 +447,26 @@ int cidstore_step(struct cidstore *s, int *more)
 	return rc;
 }
 
+/* A flush; where there are as many runs as there can be, a sweep goes first. */
+static int flush(struct cidstore *s)
+{
+	int rc;
+
+	while ((rc = cid_flush(s)) == CIDSTORE_EAGAIN) {
+		rc = s->sweep.upto ? merged(s, cid_sweep_step(s)) :
+		     s->tier.m.n   ? merged(s, cid_tier_step(s)) :
+				     merged(s, cid_sweep_start(s));
+		if (rc)
+			break;
+	}
+	return rc;
+}
+
 /* Flushes all that the tables held when it was called. maint is held. */
 static int checkpoint(struct cidstore *s)
 {
 	uint64_t upto = atomic_load(&s->wal.appended);
-	int rc = cid_flush(s);
+	int rc = flush(s);
 
 	while (rc == 0) {
 		struct cid_view *v;
@@ -356,7 +482,7 @@ static int checkpoint(struct cidstore *s)
 		if (done)
 			break;
 		if (sealed)
-			rc = sealed > 0 ? cid_flush(s) : sealed;
+			rc = sealed > 0 ? flush(s) : sealed;
 		else if (s->io->pause)
 			s->io->pause(s->io->self, MS); /* until a reader leaves */
 	}
@@ -386,6 +512,8 @@ static int run_down(struct cidstore *s)
 	int rc = 0;
 
 	while (more && rc == 0) {
+		if (atomic_load(&s->cancelled))
+			return CIDSTORE_EAGAIN;
 		take_maint(s);
 		s->want_rest = true;
 		rc = cid_maintain_step(s, &more);
@@ -393,6 +521,14 @@ static int run_down(struct cidstore *s)
 		pthread_mutex_unlock(&s->maint);
 	}
 	return rc;
+}
+
+void cid_store_cancel(struct cidstore *s, int on)
+{
+	atomic_store(&s->cancelled, on);
+	pthread_mutex_lock(&s->wake_lock);
+	pthread_cond_broadcast(&s->idle);
+	pthread_mutex_unlock(&s->wake_lock);
 }
 
 int cidstore_compact(struct cidstore *s)
@@ -405,8 +541,15 @@ int cidstore_compact(struct cidstore *s)
 	for (int i = 0; i < 2 && rc == 0; i++) {
 		take_maint(s);
 		s->want_sweep = cid_view_now(s)->nruns > 0;
+		if (s->sweep_blocked == CIDSTORE_EIO)
+			s->sweep_blocked = 0;
 		pthread_mutex_unlock(&s->maint);
 		rc = run_down(s);
+		if (rc == 0) {
+			take_maint(s);
+			rc = s->sweep_blocked;
+			pthread_mutex_unlock(&s->maint);
+		}
 	}
 	return rc;
 }
@@ -440,8 +583,8 @@ int cidstore_wait_idle(struct cidstore *s)
 		bool done;
 
 		s->wake = true;
-		pthread_cond_signal(&s->work);
-		while (s->idle_count < seen + 2 && !s->stop)
+		pthread_cond_broadcast(&s->work);
+		while (s->idle_count < seen + 2 && !s->stop && !atomic_load(&s->cancelled))
 			pthread_cond_wait(&s->idle, &s->wake_lock);
 		pthread_mutex_unlock(&s->wake_lock);
 		take_maint(s);
@@ -450,6 +593,8 @@ int cidstore_wait_idle(struct cidstore *s)
 		pthread_mutex_unlock(&s->maint);
 		if (done)
 			break;
+		if (atomic_load(&s->cancelled))
+			return CIDSTORE_EAGAIN;
 		pthread_mutex_lock(&s->wake_lock);
 	}
 	return atomic_load(&s->broken) || atomic_load(&s->wal.failed) ? CIDSTORE_EFAILED : 0;
@@ -457,13 +602,27 @@ int cidstore_wait_idle(struct cidstore *s)
 
 int cidstore_sync(struct cidstore *s)
 {
+	uint64_t wait = cid_tuned(s, CID_TUNE_INTERVAL), upto, t0 = 0;
 	int rc;
 
 	if (s->readonly)
 		return 0;
 	if (atomic_load(&s->broken))
 		return CIDSTORE_EFAILED;
-	rc = cid_wal_sync(&s->wal, atomic_load(&s->wal.appended));
+	upto = atomic_load(&s->wal.appended);
+	if (upto > atomic_load(&s->wal.durable)) {
+		t0 = now(s);
+		/* Group commit: who comes meanwhile is durable with the same sync. */
+		if (wait && s->io->pause)
+			s->io->pause(s->io->self, wait * 1000);
+	}
+	rc = cid_wal_sync(&s->wal, upto);
+	if (t0) {
+		t0 = now(s) - t0;
+		s->gauge.sync_calls++;
+		s->gauge.sync_call_ns += t0;
+		cid_gauge_add(&s->gauge.sync, t0, 1);
+	}
 	if (rc)
 		cid_store_fail(s, rc);
 	return rc;

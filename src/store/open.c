@@ -16,8 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plant.h"
 #include "store/engine.h"
 #include "store/file.h"
+#include "store/follow.h"
+#include "store/repair.h"
+#include "store/replay.h"
 
 const char *cidstore_version(void)
 {
@@ -35,6 +39,8 @@ static struct cidstore *new_store(const struct cid_io *io, const char *path, uns
 	s->io = io;
 	s->path = strdup(path);
 	s->readonly = flags & CIDSTORE_RDONLY;
+	s->past_cache = !s->readonly || flags & CID_OPEN_AS_IT_IS;
+	s->reader_pins.fd = -1;
 	s->manual = flags & CIDSTORE_MANUAL;
 	s->dirfd = s->lockfd = s->mainfd = s->walfd = s->delfd = -1;
 	s->buddy_at = UINT64_MAX;
@@ -44,6 +50,7 @@ static struct cidstore *new_store(const struct cid_io *io, const char *path, uns
 	pthread_mutex_init(&s->maint, NULL);
 	pthread_mutex_init(&s->wake_lock, NULL);
 	pthread_mutex_init(&s->pin_lock, NULL);
+	pthread_mutex_init(&s->tune.lock, NULL);
 	pthread_cond_init(&s->idle, NULL);
 	pthread_condattr_init(&mono);
 	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
@@ -51,6 +58,7 @@ static struct cidstore *new_store(const struct cid_io *io, const char *path, uns
 	pthread_cond_init(&s->work, &mono);
 	pthread_condattr_destroy(&mono);
 	cid_config_defaults(s);
+	s->memory = io->memory ? io->memory(io->self) : UINT64_MAX;
 	return s;
 }
 
@@ -65,6 +73,10 @@ static void free_store(struct cidstore *s)
 	struct cid_view *v = atomic_load(&s->view);
 
 	cid_retired_free(s, true);
+	for (struct cid_part_index *x = s->old_indexes, *next; x; x = next) {
+		next = x->next_retired;
+		cid_part_index_free(x);
+	}
 	if (v) {
 		for (uint32_t i = 0; i < v->nruns; i++)
 			cid_part_free(v->run[i]);
@@ -72,6 +84,8 @@ static void free_store(struct cidstore *s)
 		free(v);
 	}
 	cid_sweep_drop(s);
+	cid_tier_drop(s);
+	cid_builder_fini(&s->tier.b);
 	cid_builder_fini(&s->builder);
 	free(s->lists.leaf);
 	cid_space_fini(&s->space);
@@ -81,6 +95,8 @@ static void free_store(struct cidstore *s)
 	for (int k = 0; k < CID_POOLS; k++)
 		cid_pool_fini(&s->pool[k]);
 	cid_wal_fini(&s->wal);
+	cid_follow_fini(s);
+	cid_pins_close(s);
 	free(s->dir_dirty);
 	free(s->dir_ref);
 	free(s->del);
@@ -94,6 +110,7 @@ static void free_store(struct cidstore *s)
 	pthread_mutex_destroy(&s->maint);
 	pthread_mutex_destroy(&s->wake_lock);
 	pthread_mutex_destroy(&s->pin_lock);
+	pthread_mutex_destroy(&s->tune.lock);
 	pthread_cond_destroy(&s->room);
 	pthread_cond_destroy(&s->idle);
 	pthread_cond_destroy(&s->work);
@@ -108,8 +125,10 @@ static int open_file(struct cidstore *s, const char *name, int flags, int *fd,
 {
 	int f = s->io->open(s->io->self, s->dirfd, name, flags | O_NOFOLLOW, 0644);
 
+	/* main.h5 was there a moment ago, so this is a store. */
 	if (f < 0)
-		return cid_err_set(err, cid_err_from_errno(f), "%s: %s", name, strerror(-f));
+		return cid_err_set(err, f == -ENOENT ? CIDSTORE_ECORRUPT : cid_err_from_errno(f),
+				   "%s: %s", name, strerror(-f));
 	*fd = f;
 	return 0;
 }
@@ -127,23 +146,12 @@ static int take_lock(struct cidstore *s, struct cidstore_error *err)
 	return rc ? cid_err_set(err, cid_err_from_errno(rc), "LOCK: %s", strerror(-rc)) : 0;
 }
 
-static int check_root(const struct cid_root *r, struct cidstore_error *err)
-{
-	if (r->segment_shift < 22 || r->segment_shift > 32 || r->bucket_bytes < 8192 ||
-	    r->log_records < 4096 || (r->log_records & (r->log_records - 1)) ||
-	    r->log_records > 1ull << 26 || r->log_spans == 0 || r->log_spans > CID_WAL_SPANS ||
-	    r->deletion_pages < 2 || r->log_first == 0 || r->log_first > CID_LSN_MAX)
-		return cid_err_set(err, CIDSTORE_ECORRUPT, "main.h5: the root is not sensible");
-	for (int i = 0; i < 5; i++)
-		if (r->data_offset[i] % CID_PAGE)
-			return cid_err_set(err, CIDSTORE_ECORRUPT, "main.h5: the root is not sensible");
-	return 0;
-}
-
-/* Opens past the page cache where the file system can. */
+/* Opens past the page cache where the file system can. One who follows sees
+ * what the writer sees, and that is in the cache. */
 static int open_direct(struct cidstore *s, const char *name, struct cidstore_error *err)
 {
-	int fd = s->io->open(s->io->self, s->dirfd, name, O_RDONLY | O_DIRECT | O_NOFOLLOW, 0);
+	int direct = s->past_cache ? O_DIRECT : 0;
+	int fd = s->io->open(s->io->self, s->dirfd, name, O_RDONLY | direct | O_NOFOLLOW, 0);
 
 	if (fd == -EINVAL || fd == -EOPNOTSUPP)
 		fd = s->io->open(s->io->self, s->dirfd, name, O_RDONLY | O_NOFOLLOW, 0);
@@ -163,7 +171,7 @@ static int read_root(struct cidstore *s, unsigned *bad, struct cidstore_error *e
 		return fd;
 	rc = cid_root_read(s->io, fd, &s->root, bad, err);
 	close_fd(s, fd);
-	return rc ? rc : check_root(&s->root, err);
+	return rc ? rc : cid_root_check(&s->root, err);
 }
 
 static int open_files(struct cidstore *s, struct cidstore_error *err)
@@ -178,6 +186,12 @@ static int open_files(struct cidstore *s, struct cidstore_error *err)
 		rc = open_file(s, "deletions-0.h5", rw, &s->delfd, err);
 	if (rc)
 		return rc;
+	rc = s->io->stat(s->io->self, s->walfd, &st);
+	if (rc)
+		return cid_err_set(err, cid_err_from_errno(rc), "wal-0.h5: %s", strerror(-rc));
+	if ((uint64_t)st.st_size <
+	    s->root.data_offset[3] + s->root.log_records * CID_RECORD_BYTES)
+		return cid_err_set(err, CIDSTORE_ECORRUPT, "wal-0.h5: file is cut off");
 	rc = s->io->stat(s->io->self, s->delfd, &st);
 	if (rc)
 		return cid_err_set(err, cid_err_from_errno(rc), "deletions-0.h5: %s",
@@ -240,11 +254,22 @@ static int load_view(struct cidstore *s, struct cid_mem *active)
 	uint32_t nruns = 0;
 	int rc = cid_load_tree(s->pool, &s->root, &dir, &run, &s->dir_ref, &buckets);
 
+	if ((rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO) && s->repair) {
+		rc = cid_repair_tree(s, s->repair, &dir, &run, &s->dir_ref, &buckets);
+		s->changed = true;
+	}
 	if (rc)
 		return rc;
 	s->dir_pages = dir->depth > 6 ? 1ull << (dir->depth - 6) : 1;
 	s->dir_dirty = calloc(s->dir_pages, 1);
 	s->nbuckets = buckets;
+	s->base_packed = s->root.counter[CID_COUNTER_PACKED];
+	for (uint64_t i = 0; i < 1ull << dir->depth; i++) {
+		const struct cid_part *p = atomic_load(&dir->slot[i]);
+
+		if (i == 0 || p != atomic_load(&dir->slot[i - 1]))
+			s->base_pages += p->slot.pages;
+	}
 	atomic_store(&s->epoch, s->root.generation);
 	atomic_store(&s->gc_pending, s->root.deletion_head - s->root.deletion_tail);
 	s->base_keys = s->root.keys;
@@ -265,90 +290,13 @@ static int load_view(struct cidstore *s, struct cid_mem *active)
 
 /* ---- replay ---- */
 
-struct replay {
-	struct cidstore *s;
-	struct cid_mem *m;
-	struct cid_op *group;	/* operations since a BEGIN */
-	uint64_t expect, have;	/* how many it announced, how many came */
-	uint64_t begin;		/* its lsn; 0: none is open */
-	bool overrun;
-};
-
-static int replay_record(void *arg, const struct cid_record *r)
-{
-	static const enum cid_mem_kind kind[] = {
-		[CID_OP_INSERT] = CID_MEM_INSERT,
-		[CID_OP_DELETE] = CID_MEM_DELETE,
-		[CID_OP_RMKEY] = CID_MEM_RMKEY,
-		[CID_OP_MKKEY] = CID_MEM_MKKEY,
-	};
-	struct replay *p = arg;
-	struct cid_op op = { .key = r->key, .value = r->value };
-
-	switch (r->opcode) {
-	case CID_OP_INSERT:
-	case CID_OP_DELETE:
-	case CID_OP_RMKEY:
-	case CID_OP_MKKEY:
-		op.kind = kind[r->opcode];
-		if (p->begin) {
-			if (p->have == p->expect)
-				return CIDSTORE_ECORRUPT;
-			p->group[p->have++] = op;
-			return 0;
-		}
-		return cid_apply(p->m, &op, p->s->t.seed) ? 0 : CIDSTORE_ECORRUPT;
-	case CID_OP_BEGIN:
-		if (p->begin || r->value.low == 0 || r->value.low > p->s->root.log_records)
-			return CIDSTORE_ECORRUPT;
-		p->group = malloc(r->value.low * sizeof(*p->group));
-		if (!p->group)
-			return CIDSTORE_ENOMEM;
-		p->begin = r->lsn;
-		p->expect = r->value.low;
-		p->have = 0;
-		return 0;
-	case CID_OP_COMMIT:
-		if (!p->begin || p->have != p->expect || r->value.low != p->begin)
-			return CIDSTORE_ECORRUPT;
-		for (uint64_t i = 0; i < p->have; i++)
-			if (!cid_apply(p->m, &p->group[i], p->s->t.seed))
-				return CIDSTORE_ECORRUPT;
-		free(p->group);
-		p->group = NULL;
-		p->begin = 0;
-		return 0;
-	case CID_OP_CHECKPOINT:
-		/* It was written after its root was durable: that root is gone. */
-		if (r->value.high > p->s->root.generation)
-			return CIDSTORE_EEXPIRED;
-		return 0;
-	case CID_OP_SPLIT:
-	case CID_OP_MERGE:
-	case CID_OP_PROMOTE:
-	case CID_OP_DEMOTE:
-	case CID_OP_DURABLE:
-		return 0;
-	}
-	return CIDSTORE_EVERSION;
-}
-
-/* Was the log used again from where this root would read it? */
-static bool overtaken(const uint8_t *ring, const struct cid_root *r)
-{
-	struct cid_record rec;
-
-	return cid_record_unpack(ring + (r->log_first & (r->log_records - 1)) * CID_RECORD_BYTES,
-				 &rec) &&
-	       rec.lsn > r->log_first && rec.generation >= r->log_span[r->log_spans - 1].generation;
-}
-
 static int replay(struct cidstore *s, struct cid_mem *m, struct cid_wal_scan *sc, bool *torn,
 		  struct cidstore_error *err)
 {
 	const struct cid_root *r = &s->root;
 	size_t bytes = (size_t)(r->log_records * CID_RECORD_BYTES);
-	struct replay p = { .s = s, .m = m };
+	struct cid_replay p = { .m = m, .seed = s->t.seed, .log_records = r->log_records,
+				.generation = r->generation };
 	uint8_t *ring = aligned_alloc(CID_PAGE, bytes);
 	int fd, rc;
 
@@ -371,22 +319,39 @@ static int replay(struct cidstore *s, struct cid_mem *m, struct cid_wal_scan *sc
 	sc->nspans = r->log_spans;
 	memcpy(sc->spans, r->log_span, sizeof(sc->spans));
 	sc->known_durable = r->log_durable;
-	rc = overtaken(ring, r) ? CIDSTORE_EEXPIRED :
-				  cid_wal_scan(ring, r->log_records, sc, replay_record, &p);
-	*torn = sc->dirty_tail;
+	rc = cid_wal_scan(ring, r->log_records, sc, cid_replay_record, &p);
+	/* Was the log used again from where this root would read it, or by a
+	 * generation that this root does not know? */
+	if ((rc == 0 || rc == CIDSTORE_ECORRUPT) && sc->overtaken)
+		rc = CIDSTORE_EEXPIRED;
+	if ((rc == CIDSTORE_EEXPIRED || rc == CIDSTORE_ECORRUPT) && s->repair) {
+		if (rc == CIDSTORE_EEXPIRED)
+			cid_repair_say(s->repair, "the newest root is lost; going on from the one "
+						  "before");
+		free(p.group);
+		p = (struct cid_replay){ .m = m, .seed = s->t.seed,
+					 .log_records = r->log_records,
+					 .generation = r->generation };
+		cid_mem_reset(m);
+		m->first_lsn = r->log_first;
+		rc = cid_repair_log(s->repair, ring, r, sc, cid_replay_record, &p);
+	}
+	*torn = sc->dirty_tail || CID_PLANT(9);
 	if (rc == 0 && p.begin) {
+		for (uint64_t i = 0; CID_PLANT(11) && i < p.have; i++)
+			(void)cid_apply(p.m, &p.group[i], s->t.seed);
 		/* Half a transaction: it never was. */
 		sc->next = p.begin;
 		*torn = true;
 	}
-	free(p.group);
+	cid_replay_drop_group(&p);
 	free(ring);
 	s->t.corrected += sc->corrected;
 	if (rc == CIDSTORE_EEXPIRED)
 		return cid_err_set(err, CIDSTORE_ECORRUPT,
 				   "main.h5: the newest root copies are damaged and the log has "
 				   "moved on; opening the older root would lose durable changes. "
-				   "Restore main.h5 from a copy");
+				   "fsck.cidstore -y saves what is left");
 	if (rc == CIDSTORE_EVERSION)
 		return cid_err_set(err, rc, "the log holds records of a newer version: "
 					    "use a newer program");
@@ -412,17 +377,24 @@ static int resume_log(struct cidstore *s, const struct cid_wal_scan *sc, bool to
 	w->marked = sc->next - 1;
 	atomic_store(&w->first, r->log_first);
 	atomic_store(&w->appended, sc->next - 1);
+	cid_wal_spans(w, r->log_span, r->log_spans);
 	if (s->readonly) {
 		atomic_store(&w->durable, sc->next - 1);
 		return 0;
 	}
 	/* The direct read wrote dirty pages back; now past the device's cache. */
-	if (sc->next > r->log_first) {
+	if (sc->next > r->log_first && !CID_PLANT(33)) {
 		rc = s->io->sync(s->io->self, s->walfd);
 		if (rc)
 			return cid_err_from_errno(rc);
 	}
 	atomic_store(&w->durable, sc->next - 1);
+	if (s->repair && s->repair->log_mended) {
+		s->merge_spans = torn = true;
+		w->generation = s->repair->log_generation;
+		/* Parts of a root that is lost may have the next ones. */
+		r->next_generation += 1u << 20;
+	}
 	if (torn) {
 		if (r->log_spans == CID_WAL_SPANS) {
 			/* The oldest two become one only when replay needs neither;
@@ -430,13 +402,29 @@ static int resume_log(struct cidstore *s, const struct cid_wal_scan *sc, bool to
 			s->merge_spans = true;
 		}
 		w->generation++;
+		cid_wal_spans(w, r->log_span, r->log_spans);
 		if (r->log_spans < CID_WAL_SPANS)
 			r->log_span[r->log_spans++] =
 				(struct cid_wal_span){ .first = sc->next,
 						       .generation = w->generation };
-		s->changed = true;
+		s->changed = !CID_PLANT(8);
 	}
 	return 0;
+}
+
+/* Where there are as many runs as there can be, a sweep makes room for another.
+ * No root tells of the end of the log yet, so nothing may be noted behind it. */
+static int make_room_for_run(struct cidstore *s)
+{
+	int rc = 0;
+
+	s->unnoted = true;
+	while (rc == 0 && cid_view_now(s)->nruns == CID_MAX_RUNS)
+		rc = s->sweep_blocked ? s->sweep_blocked :
+		     s->sweep.upto    ? cid_sweep_step(s) :
+					cid_sweep_start(s);
+	s->unnoted = false;
+	return rc;
 }
 
 static int recover(struct cidstore *s, struct cidstore_error *err)
@@ -445,8 +433,8 @@ static int recover(struct cidstore *s, struct cidstore_error *err)
 	bool torn = false;
 	int rc = 0;
 
-	for (int i = 0; rc == 0 && i < (s->readonly ? 1 : CID_MEMS); i++)
-		rc = cid_mem_init(&s->mem[i], (uint32_t)s->root.log_records, s->root.hash_seed);
+	/* The log may hold more than memory_limit gives a table later. */
+	rc = cid_mem_init(&s->mem[0], (uint32_t)s->root.log_records, s->root.hash_seed);
 	if (rc == 0) {
 		s->mem_retired[0] = UINT64_MAX;
 		s->mem[0].first_lsn = s->root.log_first;
@@ -456,12 +444,26 @@ static int recover(struct cidstore *s, struct cidstore_error *err)
 		cid_mem_publish(&s->mem[0]);
 		rc = load_view(s, &s->mem[0]);
 	}
-	if (rc == 0 && !s->readonly)
+	if (rc == 0 && !s->readonly) {
 		rc = load_space(s);
+		if ((rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO) && s->repair)
+			rc = cid_repair_space(s, s->repair);
+	}
 	if (rc == 0)
 		rc = resume_log(s, &sc, torn);
-	if (rc == 0 && !s->readonly)
+	if (rc == 0 && !s->readonly && !s->repair) {
 		rc = cid_sweep_resume(s);
+		if (rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO) {
+			/* As in a sweep that meets it: the rest can be used. */
+			cid_sweep_give_up(s);
+			s->sweep_blocked = rc;
+			s->sweep_retry = UINT64_MAX;
+			s->c.errors++;
+			rc = 0;
+		}
+	}
+	if (rc == 0 && s->repair && s->repair->lost)
+		rc = s->repair->lost(s->repair->arg, NULL);
 	if (rc == 0 && s->changed && !s->readonly) {
 		if (s->merge_spans) {
 			struct cid_root *r = &s->root;
@@ -469,6 +471,8 @@ static int recover(struct cidstore *s, struct cidstore_error *err)
 			pthread_mutex_lock(&s->write);
 			rc = cid_write_seal(s);
 			pthread_mutex_unlock(&s->write);
+			if (rc > 0)
+				rc = make_room_for_run(s);
 			if (rc < 0)
 				return cid_err_set(err, rc, "cannot recover the store: %s",
 						   cidstore_strerror(rc));
@@ -497,7 +501,7 @@ static int repair_roots(struct cidstore *s, unsigned bad)
 }
 
 static int open_once(const struct cid_io *io, const char *path, unsigned flags,
-		     struct cidstore **out, struct cidstore_error *err)
+		     struct cid_repair *repair, struct cidstore **out, struct cidstore_error *err)
 {
 	struct cidstore *s;
 	unsigned bad = 0;
@@ -523,6 +527,7 @@ static int open_once(const struct cid_io *io, const char *path, unsigned flags,
 		free(s);
 		return cid_err_set(err, CIDSTORE_ENOMEM, "out of memory");
 	}
+	s->repair = repair;
 	s->dirfd = io->open(io->self, -1, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (s->dirfd < 0) {
 		rc = s->dirfd == -ENOTDIR || s->dirfd == -ELOOP ? CIDSTORE_ENOTSTORE :
@@ -565,13 +570,19 @@ static int open_once(const struct cid_io *io, const char *path, unsigned flags,
 	rc = s->lists.leaf ? 0 : cid_err_set(err, CIDSTORE_ENOMEM, "out of memory");
 	if (rc == 0 && !s->readonly)
 		rc = cid_file_sweep(io, s->dirfd);
+	if (rc == 0 && s->repair)
+		rc = cid_repair_files(s, s->repair, err);
 	if (rc == 0)
 		rc = open_files(s, err);
 	if (rc == 0)
 		rc = repair_roots(s, bad);
-	if (rc == 0)
+	if (rc == 0 && s->readonly && !(flags & CID_OPEN_AS_IT_IS))
+		rc = cid_follow_init(s, flags & CIDSTORE_COMMITTED, err);
+	else if (rc == 0)
 		rc = recover(s, err);
-	s->last_commit = io->monotonic(io->self);
+	if (rc == 0 && !s->readonly)
+		cid_pins_open(s);
+	s->last_commit = s->tune.taker.at = io->monotonic(io->self);
 	if (rc == 0 && !s->readonly && !s->manual)
 		rc = cid_maintain_start(s);
 	if (rc)
@@ -587,20 +598,30 @@ fail:
 	return rc;
 }
 
-/* A reader beside a writer may read a root whose log or blocks move on while it
- * reads them; what it sees then does not verify, and it starts again. */
+/* One who looks without following, beside a writer all the same, may read a
+ * root whose log or blocks move on; what it sees then does not verify, and it
+ * starts again. */
 int cid_store_open_io(const struct cid_io *io, const char *path, unsigned flags,
 		      struct cidstore **out, struct cidstore_error *err)
 {
 	enum { TRIES = 20, PAUSE_NS = 5000000 };
-	int rc = open_once(io, path, flags, out, err);
+	int rc;
 
-	for (int i = 0; i < TRIES && rc == CIDSTORE_ECORRUPT && (flags & CIDSTORE_RDONLY) &&
+	if (!(flags & CIDSTORE_RDONLY))
+		cid_h5_prepare(); /* before this store has threads */
+	rc = open_once(io, path, flags, NULL, out, err);
+	for (int i = 0; i < TRIES && rc == CIDSTORE_ECORRUPT && (flags & CID_OPEN_AS_IT_IS) &&
 			io->pause; i++) {
 		io->pause(io->self, PAUSE_NS);
-		rc = open_once(io, path, flags, out, err);
+		rc = open_once(io, path, flags, NULL, out, err);
 	}
 	return rc;
+}
+
+int cid_store_open_repair(const struct cid_io *io, const char *path, struct cid_repair *r,
+			  struct cidstore **out, struct cidstore_error *err)
+{
+	return open_once(io, path, CIDSTORE_MANUAL, r, out, err);
 }
 
 int cidstore_open(const char *path, unsigned flags, struct cidstore **out,

@@ -11,10 +11,9 @@
 #define CID_STORE_POOL_H
 
 #include <stdatomic.h>
+#include "base/limits.h"
 #include "os/io.h"
 #include "store/format.h"
-
-#define CID_MAX_SEGMENTS 4096
 
 struct cid_h5_params;
 
@@ -60,6 +59,8 @@ const void *cid_pool_at(const struct cid_pool *p, uint64_t pos, size_t n);
 int cid_pool_write(struct cid_pool *p, uint64_t pos, const void *buf, size_t n);
 /* Starts writeback of what was written; does not wait. */
 void cid_pool_writeback(struct cid_pool *p, uint64_t pos, uint64_t n);
+/* What was just written will be read through the mapping. */
+void cid_pool_populate(const struct cid_pool *p, uint64_t pos, uint64_t n);
 void cid_pool_prefetch(const struct cid_pool *p, uint64_t pos, uint64_t n);
 int cid_pool_sync(struct cid_pool *p);
 void cid_pool_punch(struct cid_pool *p, uint64_t pos, uint64_t n);

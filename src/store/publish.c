@@ -5,23 +5,29 @@
 
 #include "store/engine.h"
 
-int cid_view_publish(struct cidstore *s, struct cid_mem *active, struct cid_mem *frozen,
-		     struct cid_dir *dir, struct cid_part *const *run, uint32_t nruns)
+struct cid_view *cid_view_new(struct cid_mem *active, struct cid_mem *frozen, struct cid_dir *dir,
+			      struct cid_part *const *run, uint32_t nruns)
 {
-	struct cid_view *v = malloc(sizeof(*v) + nruns * sizeof(v->run[0])), *old;
-	struct cid_retired_view *r = malloc(sizeof(*r));
+	struct cid_view *v = calloc(1, sizeof(*v) + nruns * sizeof(v->run[0]));
 
-	if (!v || !r) {
-		free(v);
-		free(r);
-		return CIDSTORE_ENOMEM;
-	}
+	if (!v)
+		return NULL;
 	v->active = active;
 	v->frozen = frozen;
 	v->dir = dir;
 	v->nruns = nruns;
 	if (nruns)
 		memcpy(v->run, run, nruns * sizeof(v->run[0]));
+	return v;
+}
+
+int cid_view_replace(struct cidstore *s, struct cid_view *v)
+{
+	struct cid_retired_view *r = malloc(sizeof(*r));
+	struct cid_view *old;
+
+	if (!r)
+		return CIDSTORE_ENOMEM;
 	old = atomic_load(&s->view);
 	atomic_store_explicit(&s->view, v, memory_order_release);
 	if (!old) {
@@ -29,11 +35,22 @@ int cid_view_publish(struct cidstore *s, struct cid_mem *active, struct cid_mem 
 		return 0;
 	}
 	r->view = old;
-	r->dir = old->dir != dir ? old->dir : NULL;
+	r->dir = old->dir != v->dir ? old->dir : NULL;
 	r->ebr = cid_ebr_retire(&s->ebr);
 	r->next = s->old_views;
 	s->old_views = r;
 	return 0;
+}
+
+int cid_view_publish(struct cidstore *s, struct cid_mem *active, struct cid_mem *frozen,
+		     struct cid_dir *dir, struct cid_part *const *run, uint32_t nruns)
+{
+	struct cid_view *v = cid_view_new(active, frozen, dir, run, nruns);
+	int rc = v ? cid_view_replace(s, v) : CIDSTORE_ENOMEM;
+
+	if (rc)
+		free(v);
+	return rc;
 }
 
 void cid_part_retire(struct cidstore *s, struct cid_part *p)
@@ -78,18 +95,34 @@ void cid_retired_free(struct cidstore *s, bool all)
 	}
 }
 
-struct cid_mem *cid_mem_take(struct cidstore *s)
+int cid_mem_take(struct cidstore *s, struct cid_mem **out)
 {
+	int rc = 0;
+
+	*out = NULL;
 	for (int i = 0; i < CID_MEMS; i++) {
 		if (s->mem_retired[i] == UINT64_MAX)
 			continue;
 		if (s->mem_retired[i] && !cid_ebr_passed(&s->ebr, s->mem_retired[i]))
 			continue;
-		cid_mem_reset(&s->mem[i]);
+		/* Mostly maintenance emptied it already. */
+		if (s->mem[i].op && s->mem[i].cap != cid_mem_cap(s))
+			cid_mem_fini(&s->mem[i]);
+		if (!s->mem[i].op) {
+			int failed = cid_mem_init(&s->mem[i], cid_mem_cap(s), s->t.seed);
+
+			if (failed) {
+				rc = failed;
+				continue;
+			}
+		} else if (s->mem_retired[i]) {
+			cid_mem_reset(&s->mem[i]);
+		}
 		s->mem_retired[i] = UINT64_MAX;
-		return &s->mem[i];
+		*out = &s->mem[i];
+		return 0;
 	}
-	return NULL;
+	return rc;
 }
 
 void cid_mem_give(struct cidstore *s, struct cid_mem *m)

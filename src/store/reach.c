@@ -58,16 +58,36 @@ static void order(struct blocks *b, const struct cidstore_id *v, size_t n)
 	b->values += n;
 }
 
-static int tree_block(void *arg, uint64_t pos, uint64_t bytes, uint32_t level)
+static int tree_block(void *arg, const struct cid_tree_block *t)
 {
 	struct blocks *b = arg;
+	size_t n = t->bytes / sizeof(struct cidstore_id);
 
-	if (level == 0 && b->w->deep)
-		order(b, cid_pool_at(&b->w->pool[CID_POOL_VALUES], pos, (size_t)bytes),
-		      (size_t)bytes / sizeof(struct cidstore_id));
-	else if (level == 0)
-		b->values += bytes / sizeof(struct cidstore_id);
-	return extent(b->w, CID_POOL_VALUES, pos, cid_pages(bytes));
+	if (t->level == 0 && b->w->deep)
+		order(b, t->data, n);
+	else if (t->level == 0)
+		b->values += n;
+	return extent(b->w, CID_POOL_VALUES, t->pos, cid_pages(t->bytes));
+}
+
+/* Damage, as against what keeps us from looking. */
+static bool unreadable(int rc)
+{
+	return rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO;
+}
+
+static int packed_list(struct blocks *b, const struct cid_list_ref *ref)
+{
+	size_t n = ref->count <= CID_LEAF_MAX ? (size_t)ref->count : 0;
+	struct cidstore_id *v = malloc(n * sizeof(*v) + 1);
+	int rc = v ? cid_list_load(&b->w->pool[CID_POOL_VALUES], ref->pos, n * sizeof(*v),
+				   ref->sum, v) :
+		     CIDSTORE_ENOMEM;
+
+	if (rc == 0)
+		order(b, v, n);
+	free(v);
+	return rc;
 }
 
 static int check_list(struct cid_reach *w, const struct cid_footer *f, const struct cid_entry *e,
@@ -76,24 +96,25 @@ static int check_list(struct cid_reach *w, const struct cid_footer *f, const str
 	const struct cid_pool *values = &w->pool[CID_POOL_VALUES];
 	struct cid_list_ref ref = cid_entry_list(e);
 	struct blocks b = { .w = w };
-	const void *p;
 	int rc;
 
 	if (cid_state_table[st].form == CID_FORM_TREE) {
 		rc = cid_tree_walk(values, &ref, tree_block, &b);
-		if (rc == CIDSTORE_ECORRUPT)
-			return damaged(w, "part %" PRIu64 " entry %" PRIu64 ": a block of its set "
-					  "does not verify", f->pos, i);
+		if (unreadable(rc))
+			return w->damage ? damaged(w, "part %" PRIu64 " entry %" PRIu64 ": a block "
+						      "of its set does not verify", f->pos, i) :
+					   rc;
 	} else if (w->deep) {
 		if (ref.pos < f->packed_pos ||
 		    ref.pos + ref.count * 16 > f->packed_pos + f->packed_bytes)
 			return damaged(w, "part %" PRIu64 " entry %" PRIu64 ": packed set outside "
 					  "the part's extent", f->pos, i);
-		rc = cid_list_block(values, ref.pos, (size_t)ref.count * 16, ref.sum, &p);
-		if (rc)
+		rc = packed_list(&b, &ref);
+		if (unreadable(rc) && w->damage)
 			return damaged(w, "part %" PRIu64 " entry %" PRIu64 ": packed set does not "
 					  "verify", f->pos, i);
-		order(&b, p, (size_t)ref.count);
+		if (rc)
+			return rc;
 		w->units++;
 	} else {
 		return 0;
@@ -127,10 +148,12 @@ static int check_entries(struct cid_reach *w, struct cid_part *p, struct cid_par
 		uint64_t h;
 		int st, cmp;
 
-		rc = cid_part_entry(p, i, &e, &st, &corrected);
+		rc = cid_part_entry_deep(p, i, &e, &st, &corrected);
+		if (rc && !w->damage)
+			break;
 		if (rc) {
-			rc = damaged(w, "part %" PRIu64 " entry %" PRIu64 ": beyond correction",
-				     f->pos, i);
+			rc = damaged(w, "part %" PRIu64 " entry %" PRIu64 ": %s", f->pos, i,
+				     rc == CIDSTORE_EIO ? "cannot be read" : "beyond correction");
 			continue;
 		}
 		h = cid_hash(e.key, seed);
@@ -170,8 +193,8 @@ static int check_entries(struct cid_reach *w, struct cid_part *p, struct cid_par
 	return rc;
 }
 
-static int check_part(struct cid_reach *w, const struct cid_slot *slot, uint64_t prefix,
-		      uint8_t kind)
+int cid_reach_part(struct cid_reach *w, const struct cid_slot *slot, uint64_t prefix,
+		   uint8_t kind)
 {
 	struct cid_pool *parts = &w->pool[CID_POOL_PARTS];
 	struct cid_part_index *x;
@@ -190,7 +213,7 @@ static int check_part(struct cid_reach *w, const struct cid_slot *slot, uint64_t
 		goto out;
 	rc = cid_part_load(parts, p, &x);
 	if (rc) {
-		if (rc == CIDSTORE_ECORRUPT)
+		if (unreadable(rc) && w->damage)
 			rc = damaged(w, "part %" PRIu64 ": footer or index does not verify; its "
 					"%u keys are out of reach", slot->pos, slot->entries);
 		goto out;
@@ -236,7 +259,7 @@ static int load_block(struct cid_reach *w, const struct cid_block_ref *ref, cons
 	if (rc) {
 		free(*out);
 		*out = NULL;
-		return rc == CIDSTORE_ECORRUPT ? damaged(w, "%s does not verify", what) : rc;
+		return unreadable(rc) && w->damage ? damaged(w, "%s does not verify", what) : rc;
 	}
 	return 0;
 }
@@ -265,7 +288,7 @@ static int walk_directory(struct cid_reach *w)
 		if (rc == 0 &&
 		    !cid_sum_eq(cid_sum_of(slot, sizeof(slot), ref[p].generation), ref[p].sum))
 			rc = CIDSTORE_ECORRUPT;
-		if (rc == CIDSTORE_ECORRUPT) {
+		if (unreadable(rc) && w->damage) {
 			rc = damaged(w, "directory page %" PRIu64 " does not verify", p);
 			skip = (p + 1) * 64;
 			continue;
@@ -283,7 +306,7 @@ static int walk_directory(struct cid_reach *w)
 			}
 			skip = i + (1ull << (r->global_depth - s->depth));
 			w->buckets++;
-			rc = check_part(w, s,
+			rc = cid_reach_part(w, s,
 					r->global_depth ? i << (CID_HASH_BITS - r->global_depth) : 0,
 					CID_PART_BUCKET);
 		}
@@ -300,7 +323,7 @@ static int walk_runs(struct cid_reach *w)
 
 	for (uint64_t i = 0; rc == 0 && slot && i < n; i++) {
 		w->runs++;
-		rc = check_part(w, &slot[i], 0, CID_PART_RUN);
+		rc = cid_reach_part(w, &slot[i], 0, CID_PART_RUN);
 	}
 	free(slot);
 	return rc;
@@ -333,19 +356,23 @@ static int walk_space(struct cid_reach *w)
 }
 
 int cid_group_walk(const struct cid_pool *values, uint64_t group,
-		   int (*fn)(void *, uint64_t, uint64_t, uint32_t), void *arg)
+		   int (*fn)(void *, const struct cid_tree_block *), void *arg)
 {
 	struct cid_list_ref r;
 	size_t bytes;
-	const void *p;
+	void *p;
+	int rc;
 
 	cid_group_unpack(group, &r);
 	bytes = cid_block_bytes(r.level, r.children);
-	p = bytes ? cid_pool_at(values, r.pos, bytes) : NULL;
-	if (!p)
+	if (bytes == 0)
 		return CIDSTORE_ECORRUPT;
-	r.sum = cid_sum_of(p, bytes, 0);
-	return cid_tree_walk(values, &r, fn, arg);
+	p = malloc(bytes);
+	rc = p ? cid_pool_read(values, r.pos, p, bytes) : CIDSTORE_ENOMEM;
+	if (rc == 0)
+		r.sum = cid_sum_of(p, bytes, 0);
+	free(p);
+	return rc ? rc : cid_tree_walk(values, &r, fn, arg);
 }
 
 static int walk_deletions(struct cid_reach *w)
@@ -357,7 +384,7 @@ static int walk_deletions(struct cid_reach *w)
 	for (uint64_t n = r->deletion_tail; rc == 0 && n < r->deletion_head; n++) {
 		rc = cid_deletion_read(w->io, w->delfd, r, n, p);
 		w->units++;
-		if (rc == CIDSTORE_ECORRUPT) {
+		if (unreadable(rc) && w->damage) {
 			rc = damaged(w, "page %" PRIu64 " of the deletion log does not verify", n);
 			continue;
 		}
@@ -370,7 +397,7 @@ static int walk_deletions(struct cid_reach *w)
 			rc = cid_group_walk(&w->pool[CID_POOL_VALUES], p->rec[i].value_group,
 					    tree_block, &b);
 			w->deep = deep;
-			if (rc == CIDSTORE_ECORRUPT)
+			if (rc == CIDSTORE_ECORRUPT || (unreadable(rc) && w->damage))
 				rc = 0;
 		}
 	}

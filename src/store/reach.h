@@ -23,13 +23,16 @@ struct cid_reach {
 };
 
 int cid_reach(struct cid_reach *w);
+/* The part of one slot alone. */
+int cid_reach_part(struct cid_reach *w, const struct cid_slot *slot, uint64_t prefix,
+		   uint8_t kind);
 
 uint64_t cid_group_pack(const struct cid_list_ref *r);
 void cid_group_unpack(uint64_t group, struct cid_list_ref *out);
 /* As cid_tree_walk for a tree named by a deletion record, whose root block has
  * no checksum to go by. */
 int cid_group_walk(const struct cid_pool *values, uint64_t group,
-		   int (*fn)(void *arg, uint64_t pos, uint64_t bytes, uint32_t level), void *arg);
+		   int (*fn)(void *arg, const struct cid_tree_block *b), void *arg);
 int cid_deletion_read(const struct cid_io *io, int delfd, const struct cid_root *r, uint64_t number,
 		      struct cid_deletion_page *out);
 

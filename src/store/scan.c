@@ -12,7 +12,7 @@
 #include "store/engine.h"
 
 enum {
-	MEM_KEYS = 4096,
+	MEM_KEYS = CID_SCAN_KEYS,
 	BUDGET_EVERY = 8,   /* items between two looks at the clock */
 	BUDGET_NS = 2000000 /* a call ends after this, with what it has: what it
 			     * reads from cannot be reused before it ends */
@@ -118,14 +118,18 @@ static int open_mem(struct source *s, const struct cid_mem *m, const struct cids
 	return 0;
 }
 
-/* The bucket behind the current one; src[0] has nothing when there is none. */
+/*
+ * The bucket behind the current one, from hash `from` on; src[0] has nothing
+ * when there is none. Buckets may have been joined since: this one may begin
+ * before `from`, with what was listed already.
+ */
 static int next_bucket(struct scan *sc, uint64_t from)
 {
 	struct source *s = &sc->src[0];
-	struct cidstore_pos start = { 0 };
 	int rc = 0;
 
 	for (;;) {
+		struct cidstore_pos start;
 		struct cid_part *p;
 
 		if (from >> CID_HASH_BITS) {
@@ -134,6 +138,7 @@ static int next_bucket(struct scan *sc, uint64_t from)
 			return 0;
 		}
 		p = cid_dir_get(sc->v->dir, from);
+		cidstore_seek(from, &start);
 		rc = open_part(sc, s, p, &start);
 		if (rc || s->have)
 			return rc;

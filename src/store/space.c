@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "store/space.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/plant.h"
 
 static bool get(const uint64_t *map, uint64_t i)
 {
@@ -31,7 +33,7 @@ static void mark(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, uint64
 
 	put(s->p[k].used, from, pages, on);
 	for (uint64_t l = from / CID_MAP_PAGES; l <= (from + pages - 1) / CID_MAP_PAGES; l++)
-		s->p[k].dirty[l] = 1;
+		s->p[k].dirty[l] |= on || !CID_PLANT(29);
 	if (on) {
 		put(s->p[k].blocks, from, pages, true);
 		if (from + pages > s->p[k].top)
@@ -105,6 +107,7 @@ void cid_space_fini(struct cid_space *s)
 	free(s->retired);
 	free(s->step_alloc);
 	free(s->step_retire);
+	free(s->making);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -145,14 +148,20 @@ static int retire_now(struct cid_space *s, const struct cid_freed *f)
 	return 0;
 }
 
+static void free_extents(struct cid_space *s, const struct cid_extent *e, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (e[i].pages)
+			mark(s, (enum cid_pool_kind)e[i].pool, e[i].pos, e[i].pages, false);
+}
+
 void cid_space_end(struct cid_space *s, bool success)
 {
 	s->in_step = false;
 	if (!success) {
-		for (size_t i = 0; i < s->nstep_alloc; i++)
-			if (s->step_alloc[i].pages)
-				mark(s, (enum cid_pool_kind)s->step_alloc[i].pool,
-				     s->step_alloc[i].pos, s->step_alloc[i].pages, false);
+		if (CID_PLANT(39))
+			return;
+		free_extents(s, s->step_alloc, s->nstep_alloc);
 		return;
 	}
 	if (s->nstep_retire) {
@@ -164,6 +173,51 @@ void cid_space_end(struct cid_space *s, bool success)
 			s->retired[s->nretired - 1].ebr = ebr;
 		}
 	}
+}
+
+int cid_space_keep(struct cid_space *s)
+{
+	int rc = 0;
+
+	assert(s->nstep_retire == 0);
+	while (rc == 0 && s->nmaking + s->nstep_alloc > s->cap_making)
+		rc = room((void **)&s->making, s->cap_making, &s->cap_making, sizeof(*s->making));
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < s->nstep_alloc; i++)
+		if (s->step_alloc[i].pages)
+			s->making[s->nmaking++] = s->step_alloc[i];
+	s->in_step = false;
+	s->nstep_alloc = 0;
+	return 0;
+}
+
+void cid_space_made(struct cid_space *s)
+{
+	s->nmaking = 0;
+}
+
+void cid_space_drop(struct cid_space *s)
+{
+	free_extents(s, s->making, s->nmaking);
+	s->nmaking = 0;
+}
+
+size_t cid_space_making(const struct cid_space *s, struct cid_freed *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->nmaking; i++) {
+		const struct cid_extent *e = &s->making[i];
+
+		if (e->pages == 0 || CID_PLANT(42))
+			continue;
+		if (out)
+			out[n] = (struct cid_freed){ .pos = e->pos, .pages = e->pages,
+						     .pool = e->pool, .epoch = s->epoch };
+		n++;
+	}
+	return n;
 }
 
 /* The first free run of n pages in [from, to) that stays inside a segment, or
@@ -241,6 +295,17 @@ int cid_space_alloc(struct cid_space *s, enum cid_pool_kind k, uint64_t pages, u
 	return 0;
 }
 
+static bool shorten(struct cid_extent *e, size_t n, enum cid_pool_kind k, uint64_t pos,
+		    uint64_t keep)
+{
+	while (n-- > 0)
+		if (e[n].pos == pos && e[n].pool == k) {
+			e[n].pages = (uint32_t)keep;
+			return true;
+		}
+	return false;
+}
+
 void cid_space_trim(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, uint64_t pages,
 		    uint64_t keep)
 {
@@ -248,11 +313,8 @@ void cid_space_trim(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, uin
 		return;
 	mark(s, k, pos + keep * CID_PAGE, pages - keep, false);
 	s->p[k].cursor = pos / CID_PAGE + keep;
-	for (size_t i = s->nstep_alloc; i-- > 0;)
-		if (s->step_alloc[i].pos == pos && s->step_alloc[i].pool == k) {
-			s->step_alloc[i].pages = (uint32_t)keep;
-			break;
-		}
+	if (!shorten(s->step_alloc, s->nstep_alloc, k, pos, keep))
+		(void)shorten(s->making, s->nmaking, k, pos, keep);
 }
 
 int cid_space_retire(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, uint64_t pages)
@@ -272,16 +334,31 @@ int cid_space_retire(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, ui
 	return 0;
 }
 
-void cid_space_reclaim(struct cid_space *s, uint64_t committed, uint64_t pinned, uint64_t now,
-		       uint64_t grace_ns)
+void cid_space_committed(struct cid_space *s, uint64_t epoch, uint64_t now)
+{
+	for (size_t i = s->nretired; i-- > 0;)
+		if (s->retired[i].f.epoch == epoch)
+			s->retired[i].when = now;
+}
+
+static bool ripe_for(const struct cid_freed *f, uint64_t age, const struct cid_keep *k)
+{
+	if ((f->epoch > k->own && !CID_PLANT(40)) ||
+	    (f->epoch > k->snapshot && age < k->pin_ns))
+		return false;
+	return age >= k->grace_ns || (k->scarce && f->epoch <= k->view);
+}
+
+void cid_space_reclaim(struct cid_space *s, uint64_t committed, uint64_t now,
+		       const struct cid_keep *k)
 {
 	size_t keep = 0;
 	uint64_t passed = 0; /* newest epoch of readers known to have left */
 
 	for (size_t i = 0; i < s->nretired; i++) {
 		struct cid_retired *r = &s->retired[i];
-		bool ripe = r->f.epoch <= committed && r->f.epoch <= pinned &&
-			    now - r->when >= grace_ns;
+		bool ripe = (CID_PLANT(5) || r->f.epoch <= committed) &&
+			    ripe_for(&r->f, now - r->when, k);
 
 		if (ripe && r->ebr > passed) {
 			if (cid_ebr_passed(s->ebr, r->ebr))
@@ -315,7 +392,7 @@ bool cid_space_punch(struct cid_space *s, uint64_t budget)
 				continue;
 			}
 			while (i + n < s->p[k].top && n < budget && get(s->p[k].blocks, i + n) &&
-			       !get(s->p[k].used, i + n) && (n == 0 || (i + n) % seg != 0))
+			       (CID_PLANT(30) || !get(s->p[k].used, i + n)) && (n == 0 || (i + n) % seg != 0))
 				n++;
 			if (n) {
 				cid_pool_punch(&s->pool[k], i * CID_PAGE, n * CID_PAGE);
@@ -341,6 +418,13 @@ bool cid_space_punch(struct cid_space *s, uint64_t budget)
 	return false;
 }
 
+void cid_space_claim(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, uint64_t bytes)
+{
+	for (uint64_t p = pos / CID_PAGE; p <= (pos + bytes - 1) / CID_PAGE; p++)
+		if (!get(s->p[k].used, p))
+			mark(s, k, p * CID_PAGE, 1, true);
+}
+
 int cid_space_load(struct cid_space *s, enum cid_pool_kind k, const struct cid_page_ref *leaf,
 		   uint64_t leaves)
 {
@@ -362,10 +446,11 @@ int cid_space_load(struct cid_space *s, enum cid_pool_kind k, const struct cid_p
 		if (!cid_sum_eq(cid_sum_of(w, CID_PAGE, leaf[l].generation), leaf[l].sum))
 			return CIDSTORE_ECORRUPT;
 		for (unsigned i = 0; i < CID_MAP_PAGES / 64; i++) {
+			if (!w[i])
+				continue;
 			s->p[k].in_use += (uint64_t)__builtin_popcountll(w[i]);
-			if (w[i])
-				s->p[k].top = l * CID_MAP_PAGES + i * 64 + 64 -
-					      (uint64_t)__builtin_clzll(w[i]);
+			s->p[k].top = l * CID_MAP_PAGES + i * 64 + 64 -
+				      (uint64_t)__builtin_clzll(w[i]);
 		}
 	}
 	/* What lies free below the top may still hold blocks: nobody knows. */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/engine.h"
+#include "store/follow.h"
 
 static uint64_t at_least_zero(int64_t n)
 {
@@ -20,14 +20,47 @@ static uint64_t table_memory(const struct cid_mem *m)
 		       0;
 }
 
+static uint64_t millionths(uint64_t part, uint64_t all)
+{
+	uint64_t m = all ? part * 1000000 / all : 0;
+
+	return m < 1000000 ? m : 1000000;
+}
+
+/* `tables`: how full they are, in millionths. Writers wait where they or the
+ * log are full. */
+static void measured(struct cidstore *s, uint64_t tables, struct cidstore_stats *o)
+{
+	uint64_t log = millionths(o->log_used, o->log_records);
+	struct cid_gauge_figures f;
+
+	cid_tune_figures(s, &f);
+	o->latency_p99 = f.p99_all;
+	o->change_latency_p99 = f.p99[CID_GAUGE_CHANGE];
+	o->lookup_latency_p99 = f.p99[CID_GAUGE_READ];
+	o->sync_latency_p99 = f.p99[CID_GAUGE_SYNC];
+	o->throughput_ops = f.ops;
+	o->buffer_occupancy = tables > log ? tables : log;
+	o->flush_duration = s->c.flush_last_ns;
+	o->lock_contention_ratio = f.contention;
+	o->error_rate = f.errors;
+	o->tune_decisions = s->tune.decisions;
+	o->tune_trips = s->tune.trips;
+	o->tuned_batch_size = cid_tuned(s, CID_TUNE_BATCH);
+	o->tuned_flush_interval_us = cid_tuned(s, CID_TUNE_INTERVAL);
+}
+
 void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 {
 	struct cidstore_stats o;
 	int64_t keys, values;
-	unsigned slot = cid_ebr_enter(&s->ebr);
+	uint64_t ops = 0, cap = 0;
+	unsigned slot;
 	const struct cid_mem *mem[2];
 	struct cid_view *v;
 
+	cid_follow_enter(s);
+	slot = cid_ebr_enter(&s->ebr);
 	memset(&o, 0, sizeof(o));
 	keys = (int64_t)atomic_load(&s->base_keys) + atomic_load(&s->run_keys);
 	values = (int64_t)atomic_load(&s->base_values) + atomic_load(&s->run_values);
@@ -42,6 +75,8 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 			values += mem[i]->net_values + mem[i]->unknown;
 			o.uncertain += mem[i]->unknown;
 			o.memory_bytes += table_memory(mem[i]);
+			ops += mem[i]->count;
+			cap = mem[i]->cap; /* room for two, as half of one makes a flush due */
 		}
 	pthread_mutex_unlock(&s->write);
 	for (uint32_t i = 0; i < v->nruns; i++) {
@@ -85,6 +120,7 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 	o.flushes = s->c.flushes;
 	o.flush_ns = s->c.flush_ns;
 	o.sweeps = s->c.sweeps;
+	o.run_merges = s->c.run_merges;
 	o.bucket_merges = s->c.bucket_merges;
 	o.splits = s->c.splits;
 	o.merges = s->c.merges;
@@ -95,6 +131,11 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 	o.gc_freed_bytes = s->c.gc_freed_bytes;
 	o.corrected_bits = s->t.corrected;
 	o.corrupt_units = s->t.corrupt;
+	o.scrub_permille = atomic_load(&s->scrub.at) / ((1ull << CID_HASH_BITS) / 1000);
+	o.scrub_rounds = s->scrub.rounds;
+	o.scrub_bytes = s->scrub.bytes;
+	o.scrub_rewritten = s->scrub.rewritten;
+	o.scrub_errors = s->scrub.errors;
 	for (int k = 0; k < CID_POOLS; k++)
 		o.alloc_bytes += atomic_load(&s->space.p[k].in_use) * CID_PAGE;
 	o.pending_bytes = atomic_load(&s->space.retired_pages) * CID_PAGE;
@@ -105,6 +146,15 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 	o.maintaining = s->busy;
 	pthread_mutex_unlock(&s->wake_lock);
 	o.failed = atomic_load(&s->broken) || atomic_load(&s->wal.failed);
+	measured(s, millionths(ops, cap), &o);
+	if (s->follow) {
+		o.following = 1;
+		o.reader_epoch = o.epoch;
+		o.lag_ms = cid_follow_lag_ms(s);
+		o.pinned = atomic_load(&s->reader_pins.held);
+		o.refreshes = s->c.refreshes;
+		o.retries = s->c.retries;
+	}
 	*out = o;
 }
 

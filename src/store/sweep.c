@@ -13,75 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plant.h"
 #include "store/engine.h"
+#include "store/merge.h"
 
-/* One input: a range of a part, walked in order. */
-struct input {
-	struct cid_part *p;
-	uint64_t at, end;
-	uint64_t hash; /* of the current entry */
-	struct cid_entry e;
-	int state;
-	bool have;
-};
-
-static int input_next(struct cidstore *s, struct input *in, uint64_t hash_end)
+static int retire_block(void *arg, const struct cid_tree_block *b)
 {
-	int rc;
-
-	in->have = false;
-	if (in->at >= in->end)
-		return 0;
-	rc = cid_part_entry(in->p, in->at, &in->e, &in->state, &s->t.corrected);
-	if (rc) {
-		s->t.corrupt++;
-		return rc;
-	}
-	in->hash = cid_hash(in->e.key, s->t.seed);
-	if (in->hash >= hash_end)
-		return 0;
-	in->have = true;
-	in->at++;
-	return 0;
-}
-
-static int before(const struct input *a, const struct input *b)
-{
-	return cid_value_cmp(a->hash, a->e.key, b->hash, b->e.key);
-}
-
-/* The earliest among the runs' current entries, or NULL. */
-static struct input *earliest(struct input *in, uint32_t n)
-{
-	struct input *best = NULL;
-
-	for (uint32_t i = 0; i < n; i++)
-		if (in[i].have && (!best || before(&in[i], best) < 0))
-			best = &in[i];
-	return best;
-}
-
-/* A bucket's entry that no run speaks of. */
-static int copy_entry(struct cidstore *s, struct cid_builder *b, const struct input *in)
-{
-	enum cid_state st = (enum cid_state)in->state;
-
-	if (cid_state_table[st].form == CID_FORM_PACKED) {
-		struct cid_list_ref ref = cid_entry_list(&in->e);
-		const void *p;
-		int rc = cid_list_block(s->t.values, ref.pos, (size_t)ref.count * 16, ref.sum, &p);
-
-		if (rc == 0)
-			rc = cid_builder_values(b, p, (size_t)ref.count);
-		return rc ? rc : cid_builder_list(b, in->e.key, in->hash, CID_ROLE_FULL);
-	}
-	return cid_builder_entry(b, &in->e, in->hash, st);
-}
-
-static int retire_block(void *arg, uint64_t pos, uint64_t bytes, uint32_t level)
-{
-	(void)level;
-	return cid_space_retire(arg, CID_POOL_VALUES, pos, cid_pages(bytes));
+	return cid_space_retire(arg, CID_POOL_VALUES, b->pos, cid_pages(b->bytes));
 }
 
 /* A large set to which changes come: only the blocks they touch are written. */
@@ -114,7 +52,7 @@ static int update_tree(struct cidstore *s, struct cid_builder *b, struct cid_key
 			if (rc == 0)
 				rc = cid_cursor_next(&c);
 		}
-		if (rc == 0)
+		if (rc == 0 && !CID_PLANT(26))
 			rc = cid_tree_walk(s->t.values, &ref, retire_block, &s->space);
 	}
 	return rc ? rc : cid_builder_list(b, k->key, k->hash, CID_ROLE_FULL);
@@ -122,7 +60,7 @@ static int update_tree(struct cidstore *s, struct cid_builder *b, struct cid_key
 
 /* A key that at least one run speaks of, and perhaps the bucket. */
 static int merge_key(struct cidstore *s, struct cid_builder *b, struct cid_key *k,
-		     const struct input *base)
+		     const struct cid_input *base)
 {
 	struct cid_stream st;
 	struct cid_change c;
@@ -152,52 +90,39 @@ static int merge_key(struct cidstore *s, struct cid_builder *b, struct cid_key *
 	return rc ? rc : cid_builder_list(b, k->key, k->hash, CID_ROLE_FULL);
 }
 
-/* Merges everything below hash_end that the inputs have. in[0] is the bucket,
- * in[1 ..] are the runs, oldest first. */
-static int merge_range(struct cidstore *s, struct cid_builder *b, struct input *in, uint32_t nruns,
-		       uint64_t hash_end)
+/* Merges everything below `end` that the bucket and the runs have. */
+static int merge_range(struct cidstore *s, struct cid_builder *b, struct cid_input *base,
+		       struct cid_merge *runs, uint64_t end)
 {
-	struct input *base = &in[0], *first;
 	int rc = 0;
 
-	for (uint32_t i = 0; rc == 0 && i <= nruns; i++)
-		if (!in[i].have)
-			rc = input_next(s, &in[i], hash_end);
-		else if (in[i].hash >= hash_end)
-			return CIDSTORE_ECORRUPT;
-	first = rc ? NULL : earliest(in + 1, nruns);
-	while (rc == 0 && (base->have || first)) {
-		int order = !first ? -1 : !base->have ? 1 : before(base, first);
+	if (!base->have)
+		rc = cid_input_next(&s->t, base, end);
+	else if (base->hash >= end)
+		return CIDSTORE_ECORRUPT;
+	if (rc == 0)
+		rc = cid_merge_upto(runs, end);
+	while (rc == 0) {
+		const struct cid_input *first = cid_merge_first(runs);
+		int order = !first ? -1 :
+			    !base->have ?
+				     1 :
+				     cid_value_cmp(base->hash, base->e.key, first->hash, first->e.key);
 		struct cid_key k;
 
+		if (!first && !base->have)
+			break;
 		if (order < 0) {
-			rc = copy_entry(s, b, base);
+			rc = cid_merge_copy(&s->t, b, &base->e, (enum cid_state)base->state,
+					    base->hash);
+		} else {
+			rc = cid_merge_key(runs, &k);
 			if (rc == 0)
-				rc = input_next(s, base, hash_end);
-			continue;
+				rc = merge_key(s, b, &k, order == 0 ? base : NULL);
+			cid_key_fini(&k);
 		}
-		cid_key_init(&k, first->e.key, first->hash);
-		for (uint32_t i = nruns; rc == 0 && i > 0; i--) {
-			struct cid_found f[2];
-			bool hidden = k.n && k.layer[k.n - 1].hides;
-			int n = 0;
-
-			/* Its entries, one or two, in this run. */
-			while (rc == 0 && in[i].have && cid_id_eq(in[i].e.key, k.key)) {
-				if (n < 2)
-					f[n++] = (struct cid_found){ in[i].e, in[i].state };
-				rc = input_next(s, &in[i], hash_end);
-			}
-			if (rc == 0 && n && !hidden)
-				rc = cid_key_push(&k, f, n);
-		}
-		if (rc == 0)
-			rc = merge_key(s, b, &k, order == 0 ? base : NULL);
-		if (rc == 0 && order == 0)
-			rc = input_next(s, base, hash_end);
-		cid_key_fini(&k);
-		if (rc == 0)
-			first = earliest(in + 1, nruns);
+		if (rc == 0 && order <= 0)
+			rc = cid_input_next(&s->t, base, end);
 	}
 	return rc;
 }
@@ -207,8 +132,8 @@ static int merge_range(struct cidstore *s, struct cid_builder *b, struct input *
 struct step {
 	struct cid_part *old;
 	uint32_t depth, child_depth;
-	struct input *in;
-	uint32_t nruns;
+	struct cid_input base;
+	struct cid_merge runs;
 	uint64_t packed; /* estimate of a child's packed bytes */
 	struct cid_part **child;
 	uint64_t nchild;
@@ -219,27 +144,64 @@ static uint64_t range_end(uint64_t prefix, uint32_t depth)
 	return prefix + (1ull << (CID_HASH_BITS - depth));
 }
 
+static int by_hash(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* The number of keys among `entries` of the inputs: a key that all runs speak
+ * of is still one, and splitting a bucket for it would never end. */
+static int count_keys(struct cidstore *s, const struct step *st, uint64_t entries, uint64_t *keys)
+{
+	uint64_t *hash = malloc(entries * sizeof(*hash)), n = 0, k = 0;
+	int rc = hash ? 0 : CIDSTORE_ENOMEM;
+
+	for (uint32_t i = 0; rc == 0 && i <= st->runs.n; i++) {
+		const struct cid_input *in = i < st->runs.n ? &st->runs.in[i] : &st->base;
+
+		for (uint64_t at = in->at; rc == 0 && at < in->end; at++) {
+			struct cid_entry e;
+			int state;
+
+			rc = cid_part_entry(in->p, at, &e, &state, &s->t.corrected);
+			if (rc == 0)
+				hash[n++] = cid_hash(e.key, s->t.seed);
+		}
+	}
+	if (rc == 0)
+		qsort(hash, n, sizeof(*hash), by_hash);
+	for (uint64_t i = 0; i < n; i++)
+		k += i == 0 || hash[i] != hash[i - 1];
+	free(hash);
+	*keys = k;
+	return rc;
+}
+
 /* Opens the inputs of a bucket and decides how far to split it. */
 static int plan(struct cidstore *s, struct step *st, const struct cid_view *v, uint64_t end)
 {
 	struct cid_part *p = st->old;
 	struct cid_part_index *x = NULL;
-	uint64_t bytes = 0, packed = 0, max = s->root.bucket_bytes;
+	uint64_t bytes = 0, packed = 0, entries = 0, max = s->root.bucket_bytes;
+	uint64_t one = 2 * cid_cfg(s, CID_CFG_PROMOTION_THRESHOLD) * sizeof(struct cidstore_id);
 	int rc = 0;
 
-	st->in = calloc(st->nruns + 1, sizeof(*st->in));
-	if (!st->in)
-		return CIDSTORE_ENOMEM;
-	st->in[0] = (struct input){ .p = p, .end = p->slot.entries };
+	rc = cid_merge_init(&st->runs, &s->t, s->sweep.nruns);
+	if (rc)
+		return rc;
+	st->base = (struct cid_input){ .p = p, .end = p->slot.entries };
 	if (p->slot.pos) {
 		rc = cid_part_index(&s->pool[CID_POOL_PARTS], p, &x);
 		if (rc)
 			return rc;
 		packed = x->footer.packed_bytes;
 		bytes = (uint64_t)p->slot.entries * (CID_ENTRY_BYTES + 3) + packed;
+		entries = p->slot.entries;
 	}
-	for (uint32_t i = 0; rc == 0 && i < st->nruns; i++) {
-		struct input *in = &st->in[i + 1];
+	for (uint32_t i = 0; i < st->runs.n; i++) {
+		struct cid_input *in = &st->runs.in[i];
 		uint64_t share;
 
 		in->p = v->run[i];
@@ -252,6 +214,7 @@ static int plan(struct cidstore *s, struct step *st, const struct cid_view *v, u
 		if (rc)
 			return rc;
 		share = in->end - in->at;
+		entries += share;
 		bytes += share * (CID_ENTRY_BYTES + 3);
 		if (x->footer.packed_bytes) {
 			uint64_t pb = x->footer.packed_bytes / x->footer.entries * share;
@@ -261,14 +224,20 @@ static int plan(struct cidstore *s, struct step *st, const struct cid_view *v, u
 		}
 	}
 	st->child_depth = st->depth;
+	/* A set that is too large for a bucket is not made smaller by splitting. */
+	if (max < one)
+		max = one;
+	if (bytes > max && entries > 1 && entries <= 4 * (st->runs.n + 1ull))
+		rc = count_keys(s, st, entries, &entries);
 	while (bytes >> (st->child_depth - st->depth) > max &&
+	       entries >> (st->child_depth - st->depth) > 1 &&
 	       st->child_depth + 18 < CID_HASH_BITS)
 		st->child_depth++;
 	st->packed = (packed >> (st->child_depth - st->depth)) * 2 + CID_PAGE;
-	return 0;
+	return rc;
 }
 
-static uint64_t count_below(struct cidstore *s, struct input *in, uint64_t end, bool last, int *rc)
+static uint64_t count_below(struct cidstore *s, const struct cid_input *in, uint64_t end, bool last, int *rc)
 {
 	uint64_t bound = in->end;
 
@@ -288,8 +257,9 @@ static int build_child(struct cidstore *s, struct step *st, uint64_t c)
 	bool last = c + 1 == st->nchild;
 	int rc = 0;
 
-	for (uint32_t i = 0; rc == 0 && i <= st->nruns; i++)
-		entries += count_below(s, &st->in[i], end, last, &rc);
+	entries = count_below(s, &st->base, end, last, &rc);
+	for (uint32_t i = 0; rc == 0 && i < st->runs.n; i++)
+		entries += count_below(s, &st->runs.in[i], end, last, &rc);
 	if (rc)
 		return rc;
 	rc = cid_builder_begin(b, &s->pool[CID_POOL_PARTS], &s->lists, s->t.seed,
@@ -299,8 +269,8 @@ static int build_child(struct cidstore *s, struct step *st, uint64_t c)
 			       entries ? st->packed + entries * 48 : 0);
 	if (rc)
 		return rc;
-	b->footer.last_run = s->sweep.upto;
-	rc = merge_range(s, b, st->in, st->nruns, end);
+	b->footer.last_run = s->sweep.upto + CID_PLANT(38);
+	rc = merge_range(s, b, &st->base, &st->runs, end);
 	if (rc == 0)
 		return cid_builder_end(b, &st->child[c]);
 	cid_builder_abort(b);
@@ -344,6 +314,14 @@ int cid_part_space_retire(struct cidstore *s, struct cid_part *p)
 	return rc;
 }
 
+void cid_base_count(struct cidstore *s, const struct cid_part *p, int sign)
+{
+	uint64_t packed = p->packed_pages == UINT64_MAX ? 0 : p->packed_pages;
+
+	s->base_pages += sign > 0 ? p->slot.pages : 0ull - p->slot.pages;
+	s->base_packed += sign > 0 ? packed : 0ull - packed;
+}
+
 static int sweep_bucket(struct cidstore *s, struct step *st, const struct cid_view *v, uint64_t end)
 {
 	int64_t keys = -(int64_t)st->old->slot.keys, values = -(int64_t)st->old->slot.values;
@@ -376,12 +354,15 @@ static int sweep_bucket(struct cidstore *s, struct step *st, const struct cid_vi
 		s->ndel = notes;
 		return rc;
 	}
+	cid_base_count(s, st->old, -1);
+	for (uint64_t c = 0; c < st->nchild; c++)
+		cid_base_count(s, st->child[c], 1);
 	cid_part_retire(s, st->old);
 	s->root.next_generation += st->nchild;
 	s->root.sweep_keys += (uint64_t)keys;
 	s->root.sweep_values += (uint64_t)values;
-	for (uint32_t i = 0; i < st->nruns; i++)
-		s->sweep.run_at[i] = st->in[i + 1].end;
+	for (uint32_t i = 0; i < st->runs.n; i++)
+		s->sweep.run_at[i] = st->runs.in[i].end;
 	s->c.bucket_merges++;
 	s->c.promotions += s->builder.promotions - promotions;
 	if (st->nchild > 1) {
@@ -398,7 +379,7 @@ int cid_sweep_step(struct cidstore *s)
 {
 	struct cid_view *v = cid_view_now(s);
 	struct cid_part *p;
-	struct step st = { .nruns = s->sweep.nruns };
+	struct step st = { 0 };
 	uint64_t end;
 	int rc = 0;
 
@@ -422,10 +403,10 @@ int cid_sweep_step(struct cidstore *s)
 	}
 	if (p->newest_run < s->sweep.upto) {
 		rc = sweep_bucket(s, &st, v, end);
-		free(st.in);
+		cid_merge_fini(&st.runs);
 		free(st.child);
 	} else {
-		for (uint32_t i = 0; rc == 0 && i < st.nruns; i++)
+		for (uint32_t i = 0; rc == 0 && i < s->sweep.nruns; i++)
 			rc = cid_part_bound(&s->pool[CID_POOL_PARTS], v->run[i], s->t.seed, end,
 					    (struct cidstore_id){ 0, 0 }, &s->sweep.run_at[i],
 					    &s->t.corrected);
@@ -456,19 +437,33 @@ void cid_sweep_drop(struct cidstore *s)
 	memset(&s->sweep, 0, sizeof(s->sweep));
 }
 
+void cid_sweep_give_up(struct cidstore *s)
+{
+	/* Buckets that were rewritten have other counts now. Their share of the
+	 * runs counts twice until these go. */
+	s->base_keys += s->root.sweep_keys;
+	s->base_values += s->root.sweep_values;
+	s->root.sweep_keys = s->root.sweep_values = 0;
+	cid_sweep_drop(s);
+}
+
 int cid_sweep_start(struct cidstore *s)
 {
 	struct cid_view *v = cid_view_now(s);
+	uint32_t n = v->nruns;
 	struct cid_part_index *x;
 	int rc;
 
-	if (s->sweep.upto || v->nruns == 0)
+	/* Runs that are being merged with each other wait for the next one. */
+	if (s->tier.m.n)
+		for (n = 0; v->run[n] != s->tier.m.in[0].p; n++)
+			;
+	if (s->sweep.upto || n == 0)
 		return 0;
-	rc = cid_part_index(&s->pool[CID_POOL_PARTS], v->run[v->nruns - 1], &x);
+	rc = cid_part_index(&s->pool[CID_POOL_PARTS], v->run[n - 1], &x);
 	if (rc)
 		return rc;
-	s->root.sweep_keys = s->root.sweep_values = 0;
-	return begin(s, x->footer.last_run, v->nruns);
+	return begin(s, x->footer.last_run, n);
 }
 
 int cid_sweep_resume(struct cidstore *s)
@@ -490,28 +485,6 @@ int cid_sweep_resume(struct cidstore *s)
 	return begin(s, s->root.sweep_run, n);
 }
 
-/* The large lists in a run that is going: nobody refers to them any more. */
-static int note_trees(struct cidstore *s, struct cid_part *run)
-{
-	struct cid_part_index *x;
-	int rc = cid_part_index(&s->pool[CID_POOL_PARTS], run, &x);
-
-	if (rc || x->footer.trees == 0)
-		return rc;
-	for (uint64_t i = 0; rc == 0 && i < run->slot.entries; i++) {
-		struct cid_entry e;
-		int st;
-
-		rc = cid_part_entry(run, i, &e, &st, &s->t.corrected);
-		if (rc == 0 && cid_state_table[st].form == CID_FORM_TREE) {
-			struct cid_list_ref ref = cid_entry_list(&e);
-
-			rc = cid_collect_note(s, e.key, &ref);
-		}
-	}
-	return rc;
-}
-
 int cid_sweep_finish(struct cidstore *s)
 {
 	struct cid_view *v = cid_view_now(s);
@@ -525,7 +498,7 @@ int cid_sweep_finish(struct cidstore *s)
 	memcpy(gone, v->run, n * sizeof(struct cid_part *));
 	cid_space_begin(&s->space);
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
-		rc = note_trees(s, gone[i]);
+		rc = cid_run_note_trees(s, gone[i], NULL);
 		if (rc == 0)
 			rc = cid_part_space_retire(s, gone[i]);
 	}
@@ -547,7 +520,7 @@ int cid_sweep_finish(struct cidstore *s)
 		cid_part_retire(s, gone[i]);
 	}
 	free(gone);
-	s->base_keys += s->root.sweep_keys;
+	s->base_keys += CID_PLANT(31) ? 0 : s->root.sweep_keys;
 	s->base_values += s->root.sweep_values;
 	s->root.sweep_keys = s->root.sweep_values = 0;
 	cid_sweep_drop(s);

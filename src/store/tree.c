@@ -185,6 +185,23 @@ void cid_tree_abort(struct cid_tree *t)
 
 /* ---- rewriting ---- */
 
+/* A block of memory, the caller's, with a verified copy. */
+static int load(const struct cid_pool *values, uint64_t pos, size_t bytes, struct cid_sum sum,
+		void **out)
+{
+	void *p = bytes ? malloc(bytes) : NULL;
+	int rc;
+
+	if (!p)
+		return bytes ? CIDSTORE_ENOMEM : CIDSTORE_ECORRUPT;
+	rc = cid_list_load(values, pos, bytes, sum, p);
+	if (rc)
+		free(p);
+	else
+		*out = p;
+	return rc;
+}
+
 static int pull(struct cid_changes *ch)
 {
 	int rc = ch->next(ch->arg, &ch->cur);
@@ -194,20 +211,15 @@ static int pull(struct cid_changes *ch)
 }
 
 /* Merges a leaf with the changes below `bound` into new leaves. */
-static int update_leaf(struct cid_lists *l, const struct cid_node_ref *old, uint64_t bound,
-		       bool bounded, struct cid_changes *ch, struct refs *out)
+static int update_leaf(struct cid_lists *l, const struct cid_node_ref *old,
+		       const struct cidstore_id *v, uint64_t bound, bool bounded,
+		       struct cid_changes *ch, struct refs *out)
 {
-	const struct cidstore_id *v = NULL;
 	struct cidstore_id *buf = l->leaf;
 	size_t n = old->children, at = 0, k = 0;
-	uint64_t first = old->first, h = 0;
-	const void *p;
-	int rc = cid_list_block(l->values, old->pos, n * sizeof(*v), old->sum, &p);
+	uint64_t first = old->first, h = n ? cid_hash(v[0], l->seed) : 0;
+	int rc;
 
-	if (rc)
-		return rc;
-	v = p;
-	h = n ? cid_hash(v[0], l->seed) : 0;
 	while (at < n || (ch->have && (!bounded || ch->cur.hash < bound))) {
 		bool change = ch->have && (!bounded || ch->cur.hash < bound);
 		int c = at == n ? 1 : !change ? -1 :
@@ -252,17 +264,20 @@ static int update_node(struct cid_lists *l, const struct cid_node_ref *old, uint
 	struct refs kids = { NULL, 0, 0 };
 	const struct cid_node_ref *r;
 	size_t bytes = cid_block_bytes(old->level, old->children);
-	const void *p;
+	void *block;
 	int rc;
 
 	if (!ch->have || (bounded && ch->cur.hash >= bound))
 		return push(out, old);
-	if (old->level == 0)
-		return update_leaf(l, old, bound, bounded, ch, out);
-	rc = cid_list_block(l->values, old->pos, bytes, old->sum, &p);
+	rc = load(l->values, old->pos, bytes, old->sum, &block);
 	if (rc)
 		return rc;
-	r = p;
+	if (old->level == 0) {
+		rc = update_leaf(l, old, block, bound, bounded, ch, out);
+		free(block);
+		return rc;
+	}
+	r = block;
 	for (uint32_t i = 0; rc == 0 && i < old->children; i++) {
 		bool last = i + 1 == old->children;
 
@@ -277,6 +292,7 @@ static int update_node(struct cid_lists *l, const struct cid_node_ref *old, uint
 	if (rc == 0)
 		rc = write_nodes(l, &kids, old->level, out);
 	free(kids.r);
+	free(block);
 	return rc;
 }
 
@@ -299,11 +315,9 @@ int cid_tree_update(struct cid_lists *l, const struct cid_list_ref *old, struct 
 	while (rc == 0 && v.n == 1 && v.r[0].level > 0 && v.r[0].children == 1) {
 		struct cid_node_ref top = v.r[0];
 		size_t bytes = cid_block_bytes(top.level, 1);
-		const void *p;
 
-		rc = cid_list_block(l->values, top.pos, bytes, top.sum, &p);
+		rc = cid_list_load(l->values, top.pos, bytes, top.sum, &v.r[0]);
 		if (rc == 0) {
-			v.r[0] = *(const struct cid_node_ref *)p;
 			rc = retire_block(l, top.pos, bytes);
 			level = v.r[0].level;
 		}
@@ -316,30 +330,30 @@ int cid_tree_update(struct cid_lists *l, const struct cid_list_ref *old, struct 
 }
 
 int cid_tree_walk(const struct cid_pool *values, const struct cid_list_ref *root,
-		  int (*fn)(void *arg, uint64_t pos, uint64_t bytes, uint32_t level), void *arg)
+		  int (*fn)(void *arg, const struct cid_tree_block *b), void *arg)
 {
-	size_t bytes = cid_block_bytes(root->level, root->children);
-	const void *p;
-	int rc = cid_list_block(values, root->pos, bytes, root->sum, &p);
+	struct cid_tree_block b = { .pos = root->pos,
+				    .bytes = cid_block_bytes(root->level, root->children),
+				    .level = root->level };
+	const struct cid_node_ref *r;
+	void *block;
+	int rc = load(values, b.pos, b.bytes, root->sum, &block);
 
 	if (rc)
 		return rc;
-	if (root->level > 0) {
-		const struct cid_node_ref *r = p;
+	r = b.data = block;
+	for (uint32_t i = 0; rc == 0 && b.level > 0 && i < root->children; i++) {
+		struct cid_list_ref c = { .pos = r[i].pos,
+					  .count = r[i].count,
+					  .children = r[i].children,
+					  .level = r[i].level,
+					  .sum = r[i].sum };
 
-		for (uint32_t i = 0; i < root->children; i++) {
-			struct cid_list_ref c = { .pos = r[i].pos,
-						  .count = r[i].count,
-						  .children = r[i].children,
-						  .level = r[i].level,
-						  .sum = r[i].sum };
-
-			if (c.level + 1 != root->level)
-				return CIDSTORE_ECORRUPT;
-			rc = cid_tree_walk(values, &c, fn, arg);
-			if (rc)
-				return rc;
-		}
+		rc = c.level + 1 == b.level ? cid_tree_walk(values, &c, fn, arg) :
+					      CIDSTORE_ECORRUPT;
 	}
-	return fn(arg, root->pos, bytes, root->level);
+	if (rc == 0)
+		rc = fn(arg, &b);
+	free(block);
+	return rc;
 }

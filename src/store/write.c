@@ -10,15 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/plant.h"
 #include "store/engine.h"
 
 enum {
-	CHUNK = 1024,
-	NOTES = 64,
-	SPACE_EVERY = 8192,	   /* operations between two looks at the file system */
+	MEM_CHUNK = 4096, /* half of the smallest table */
+	NOTES = CID_WRITE_NOTES,
+	SPACE_EVERY = CID_SPACE_EVERY,	   /* operations between two looks at the file system */
 	SPACE_PER_OP = 160,	   /* bytes of run and bucket an operation may cost */
-	SPACE_RESERVE = 8 << 20,
+	SPACE_RESERVE = CID_SPACE_RESERVE,
 	ROOM_NS = 2000000,
+	PACE_NS = 500000,
 };
 
 bool cid_apply(struct cid_mem *m, const struct cid_op *op, uint64_t seed)
@@ -58,10 +60,12 @@ int cid_write_seal(struct cidstore *s)
 		m = v->active;
 		sealed = 0;
 		if (m->count) {
-			struct cid_mem *next = cid_mem_take(s);
+			struct cid_mem *next;
 
+			sealed = cid_mem_take(s, &next);
 			if (next) {
 				m->end_lsn = s->wal.next;
+				atomic_store(&s->flush_share, 0);
 				next->first_lsn = s->wal.next;
 				sealed = cid_view_publish(s, next, m, v->dir, v->run, v->nruns);
 				if (sealed < 0)
@@ -111,18 +115,43 @@ static bool space_for(struct cidstore *s, const struct cid_view *v, uint64_t n)
 }
 
 /* A flush tells when it made room; a reader that leaves a table does not. */
-static void wait_for_room(struct cidstore *s)
+static void wait_for_room(struct cidstore *s, uint64_t ns)
 {
-	uint64_t end = s->io->monotonic(s->io->self) + ROOM_NS;
+	uint64_t end = s->io->monotonic(s->io->self) + ns;
 	struct timespec t = { (time_t)(end / 1000000000), (long)(end % 1000000000) };
 
 	(void)pthread_cond_timedwait(&s->room, &s->write, &t);
+}
+
+/* A table is sealed when it or the log is half full. */
+static uint64_t seal_at(struct cidstore *s, const struct cid_mem *m)
+{
+	return (m->cap < s->wal.records ? m->cap : s->wal.records) / 2;
+}
+
+/*
+ * Where flushing does not keep up, a writer waits a little now and then rather
+ * than long at the end: after a third of the table it goes on only as fast as
+ * the table before it is being written.
+ */
+static bool pace(struct cidstore *s, const struct cid_mem *m)
+{
+	uint64_t full = seal_at(s, m), t0;
+
+	if (s->manual || m->count <= full / 3 || !cid_view_now(s)->frozen ||
+	    m->count <= full / 3 + full * atomic_load(&s->flush_share) * 2 / 3 / 1024)
+		return false;
+	t0 = s->io->monotonic(s->io->self);
+	wait_for_room(s, PACE_NS);
+	s->c.stall_ns += s->io->monotonic(s->io->self) - t0;
+	return true;
 }
 
 /* Waits until n records and n operations fit. `write` is held. */
 static int make_room(struct cidstore *s, uint64_t n, bool frees)
 {
 	uint64_t t0 = 0;
+	bool paced = false;
 	int rc;
 
 	for (;;) {
@@ -136,8 +165,17 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 			rc = CIDSTORE_ENOSPC;
 			break;
 		}
+		if (m->count == 0 && m->cap < n) {
+			rc = CIDSTORE_ETOOBIG; /* memory_limit was lowered just now */
+			break;
+		}
+		if (!paced) {
+			paced = true;
+			if (pace(s, m))
+				continue;
+		}
 		if (cid_wal_room(&s->wal) >= n + NOTES && m->cap - m->count >= n) {
-			if (m->count >= s->wal.records / 2 && cid_write_seal(s) > 0)
+			if (m->count >= seal_at(s, m) && cid_write_seal(s) > 0)
 				cid_maintain_wake(s);
 			break;
 		}
@@ -151,25 +189,26 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 			continue;
 		}
 		/* Deletions wait for maintenance, which works from the reserve. */
-		if (atomic_load(&s->stuck)) {
-			rc = CIDSTORE_ENOSPC;
+		rc = atomic_load(&s->stuck);
+		if (rc)
 			break;
-		}
 		if (!t0)
 			t0 = s->io->monotonic(s->io->self);
 		if (sealed)
 			cid_maintain_wake(s);
-		wait_for_room(s);
+		wait_for_room(s, ROOM_NS);
 	}
 	if (t0)
 		s->c.stall_ns += s->io->monotonic(s->io->self) - t0;
 	return rc;
 }
 
-static void put(struct cidstore *s, struct cid_mem *m, const struct cid_op *op)
+static bool put(struct cidstore *s, struct cid_mem *m, const struct cid_op *op)
 {
-	(void)cid_wal_put(&s->wal, opcode_of(op->kind), op->key, op->value);
+	if (!cid_wal_put(&s->wal, opcode_of(op->kind), op->key, op->value))
+		return false;
 	(void)cid_apply(m, op, s->t.seed);
+	return true;
 }
 
 static void finish(struct cidstore *s, struct cid_mem *m)
@@ -190,10 +229,10 @@ static void note_durable(struct cidstore *s)
 void cid_note_locked(struct cidstore *s, enum cid_opcode op, struct cidstore_id key,
 		     struct cidstore_id value)
 {
-	if (cid_wal_room(&s->wal) > NOTES / 2) {
+	if (!s->unnoted && cid_wal_room(&s->wal) > NOTES / 2) {
 		cid_wal_stamp(&s->wal);
-		(void)cid_wal_put(&s->wal, op, key, value);
-		cid_wal_publish(&s->wal);
+		if (cid_wal_put(&s->wal, op, key, value))
+			cid_wal_publish(&s->wal);
 	}
 }
 
@@ -209,21 +248,25 @@ void cid_write_note(struct cidstore *s, enum cid_opcode op, struct cidstore_id k
 static int bulk(struct cidstore *s, enum cid_mem_kind kind, const struct cidstore_pair *p,
 		const struct cidstore_id *k, size_t n, size_t *done)
 {
-	size_t at = 0;
+	size_t at = 0, chunk = (size_t)cid_tuned(s, CID_TUNE_BATCH);
 	int rc = 0;
 	bool frees = kind == CID_MEM_DELETE || kind == CID_MEM_RMKEY;
 
+	if (chunk > s->wal.records / 4)
+		chunk = (size_t)s->wal.records / 4;
+	if (chunk > MEM_CHUNK)
+		chunk = MEM_CHUNK;
 	while (at < n && rc == 0) {
-		size_t m = n - at < CHUNK ? n - at : CHUNK;
+		size_t m = n - at < chunk ? n - at : chunk, i = 0;
+		struct cid_turn turn = cid_turn_take(s, m);
 		struct cid_mem *mem;
 
-		pthread_mutex_lock(&s->write);
 		rc = make_room(s, m, frees);
 		if (rc == 0) {
 			mem = cid_view_now(s)->active;
 			cid_wal_stamp(&s->wal);
 			note_durable(s);
-			for (size_t i = 0; i < m; i++) {
+			for (; i < m; i++) {
 				struct cid_op op = { .kind = kind };
 
 				if (i + 8 < m)
@@ -233,12 +276,14 @@ static int bulk(struct cidstore *s, enum cid_mem_kind kind, const struct cidstor
 				op.key = p ? p[at + i].key : k[at + i];
 				if (p)
 					op.value = p[at + i].value;
-				put(s, mem, &op);
+				if (!put(s, mem, &op))
+					break;
 			}
 			finish(s, mem);
-			at += m;
+			at += i;
+			rc = i < m ? CIDSTORE_EIO : 0;
 		}
-		pthread_mutex_unlock(&s->write);
+		cid_turn_end(s, &turn, rc);
 	}
 	count(s, kind, at);
 	if (done)
@@ -276,7 +321,7 @@ int cidstore_delete_keys(struct cidstore *s, const struct cidstore_id *k, size_t
 /* ---- several as one ---- */
 
 /* Writes n operations between BEGIN and COMMIT. `write` is held, room made. */
-static void write_group(struct cidstore *s, const struct cid_op *op, size_t n)
+static int write_group(struct cidstore *s, const struct cid_op *op, size_t n)
 {
 	struct cid_mem *m = cid_view_now(s)->active;
 	struct cidstore_id none = { 0, 0 };
@@ -286,9 +331,14 @@ static void write_group(struct cidstore *s, const struct cid_op *op, size_t n)
 	note_durable(s);
 	begin = cid_wal_put(&s->wal, CID_OP_BEGIN, none, (struct cidstore_id){ 0, n });
 	for (size_t i = 0; i < n; i++)
-		put(s, m, &op[i]);
-	(void)cid_wal_put(&s->wal, CID_OP_COMMIT, none, (struct cidstore_id){ n, begin });
+		if (!cid_wal_put(&s->wal, opcode_of(op[i].kind), op[i].key, op[i].value))
+			return CIDSTORE_EIO;
+	if (!begin || !cid_wal_put(&s->wal, CID_OP_COMMIT, none, (struct cidstore_id){ n, begin }))
+		return CIDSTORE_EIO;
+	for (size_t i = 0; i < n; i++)
+		(void)cid_apply(m, &op[i], s->t.seed);
 	finish(s, m);
+	return 0;
 }
 
 int cidstore_apply(struct cidstore *s, const struct cidstore_op *in, size_t n)
@@ -300,12 +350,14 @@ int cidstore_apply(struct cidstore *s, const struct cidstore_op *in, size_t n)
 		[CIDSTORE_OP_RMKEY] = CID_MEM_RMKEY,
 	};
 	struct cid_op *op;
+	struct cid_turn turn;
 	bool frees = true;
 	int rc;
 
 	if (n == 0)
 		return 0;
-	if (n > cid_cfg(s, CID_CFG_BATCH_LIMIT) || n > s->wal.records / 4)
+	if (n > cid_cfg(s, CID_CFG_BATCH_LIMIT) || n > s->wal.records / 4 ||
+	    n > cid_mem_cap(s) / 2)
 		return CIDSTORE_ETOOBIG;
 	op = calloc(n, sizeof(*op));
 	if (!op)
@@ -320,11 +372,11 @@ int cidstore_apply(struct cidstore *s, const struct cidstore_op *in, size_t n)
 		op[i].value = in[i].value;
 		frees &= op[i].kind == CID_MEM_DELETE || op[i].kind == CID_MEM_RMKEY;
 	}
-	pthread_mutex_lock(&s->write);
+	turn = cid_turn_take(s, n);
 	rc = make_room(s, n + 2, frees);
 	if (rc == 0)
-		write_group(s, op, n);
-	pthread_mutex_unlock(&s->write);
+		rc = write_group(s, op, n);
+	cid_turn_end(s, &turn, rc);
 	free(op);
 	if (rc)
 		return rc;
@@ -428,7 +480,8 @@ static int one(struct cidstore *s, const struct cid_op *op)
 
 	cid_wal_stamp(&s->wal);
 	note_durable(s);
-	put(s, m, op);
+	if (!put(s, m, op))
+		return CIDSTORE_EIO;
 	finish(s, m);
 	count(s, op->kind, 1);
 	return 0;
@@ -437,74 +490,74 @@ static int one(struct cidstore *s, const struct cid_op *op)
 int cidstore_mkkey(struct cidstore *s, struct cidstore_id key)
 {
 	struct cid_op op = { CID_MEM_MKKEY, key, { 0, 0 }, { true, 1, 0 } };
+	struct cid_turn turn = cid_turn_take(s, 1);
 	struct answer a;
 	int rc;
 
-	pthread_mutex_lock(&s->write);
 	rc = make_room(s, 1, false);
 	if (rc == 0)
 		rc = ask(s, key, NULL, false, &a);
 	if (rc == 0)
 		rc = a.key ? CIDSTORE_EEXIST : one(s, &op);
-	pthread_mutex_unlock(&s->write);
+	cid_turn_end(s, &turn, rc);
 	return rc;
 }
 
 int cidstore_rmkey(struct cidstore *s, struct cidstore_id key)
 {
 	struct cid_op op = { CID_MEM_RMKEY, key, { 0, 0 }, { true, -1, 0 } };
+	struct cid_turn turn = cid_turn_take(s, 1);
 	struct answer a;
 	int rc;
 
-	pthread_mutex_lock(&s->write);
 	rc = make_room(s, 1, true);
 	if (rc == 0)
 		rc = ask(s, key, NULL, true, &a);
 	if (rc == 0)
 		rc = !a.key ? CIDSTORE_ENOENT : a.count ? CIDSTORE_ENOTEMPTY : one(s, &op);
-	pthread_mutex_unlock(&s->write);
+	cid_turn_end(s, &turn, rc);
 	return rc;
 }
 
 int cidstore_add(struct cidstore *s, struct cidstore_id key, struct cidstore_id value)
 {
 	struct cid_op op = { CID_MEM_INSERT, key, value, { true, 0, 1 } };
+	struct cid_turn turn = cid_turn_take(s, 1);
 	struct answer a;
 	int rc;
 
-	pthread_mutex_lock(&s->write);
 	rc = make_room(s, 1, false);
 	if (rc == 0)
 		rc = ask(s, key, &value, false, &a);
 	if (rc == 0)
 		rc = !a.key ? CIDSTORE_ENOENT : a.value ? CIDSTORE_EEXIST : one(s, &op);
-	pthread_mutex_unlock(&s->write);
+	cid_turn_end(s, &turn, rc);
 	return rc;
 }
 
 int cidstore_remove(struct cidstore *s, struct cidstore_id key, struct cidstore_id value)
 {
 	struct cid_op op = { CID_MEM_DELETE, key, value, { true, 0, -1 } };
+	struct cid_turn turn = cid_turn_take(s, 1);
 	struct answer a;
 	int rc;
 
-	pthread_mutex_lock(&s->write);
 	rc = make_room(s, 1, true);
 	if (rc == 0)
 		rc = ask(s, key, &value, false, &a);
 	if (rc == 0)
 		rc = a.value ? one(s, &op) : CIDSTORE_ENOENT;
-	pthread_mutex_unlock(&s->write);
+	cid_turn_end(s, &turn, rc);
 	return rc;
 }
 
 int cidstore_move(struct cidstore *s, struct cidstore_id key, struct cidstore_id value,
 		  struct cidstore_id to_key, struct cidstore_id to_value, int noreplace)
 {
+	struct cid_turn turn = cid_turn_take(s, 2);
 	struct answer from, to;
 	int rc;
 
-	pthread_mutex_lock(&s->write);
 	rc = make_room(s, 4, false);
 	if (rc == 0)
 		rc = ask(s, key, &value, false, &from);
@@ -520,9 +573,14 @@ int cidstore_move(struct cidstore *s, struct cidstore_id key, struct cidstore_id
 			{ CID_MEM_INSERT, to_key, to_value, { true, 0, to.value ? 0 : 1 } },
 		};
 
-		write_group(s, op, 2);
-		s->c.txns++;
+		if (CID_PLANT(23)) {
+			(void)one(s, &op[0]);
+			(void)one(s, &op[1]);
+		} else {
+			rc = write_group(s, op, 2);
+		}
+		s->c.txns += rc == 0;
 	}
-	pthread_mutex_unlock(&s->write);
+	cid_turn_end(s, &turn, rc);
 	return rc;
 }

@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include "tools/report.h"
+#include "tools/sigbus.h"
 
 static const struct cid_command *const commands[] = {
 	&cid_command_load,    &cid_command_export, &cid_command_import,	 &cid_command_get,
 	&cid_command_put,     &cid_command_delete, &cid_command_and,	 &cid_command_hash,
-	&cid_command_resolve, &cid_command_stat,   &cid_command_compact,
+	&cid_command_resolve, &cid_command_stat,   &cid_command_watch,
+	&cid_command_snapshot, &cid_command_compact, &cid_command_bench,
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -106,6 +108,7 @@ int main(int argc, char **argv)
 	int c;
 
 	cid_report_name("cidctl");
+	cid_sigbus_install();
 	/* A pipe that closes early is seen at the next write, so that a store
 	 * that is open for changes is closed in order. */
 	signal(SIGPIPE, SIG_IGN);

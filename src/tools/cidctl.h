@@ -28,7 +28,8 @@ struct cid_command {
 
 extern const struct cid_command cid_command_load, cid_command_export, cid_command_import,
 	cid_command_get, cid_command_put, cid_command_delete, cid_command_hash, cid_command_resolve,
-	cid_command_and, cid_command_stat, cid_command_compact;
+	cid_command_and, cid_command_stat, cid_command_watch, cid_command_snapshot,
+	cid_command_compact, cid_command_bench;
 
 /* Options every command takes; they stand at the end of its table, which they
  * close. cid_ctl_option() handles what the command itself does not know: it

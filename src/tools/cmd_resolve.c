@@ -36,15 +36,15 @@ static void word(const struct resolve *r, const char *p, size_t n)
 {
 	struct cidstore_id id;
 	const char *name;
-	size_t len;
+	size_t at = 0, len;
 
 	if (n != CID_IDTEXT_DIGITS || cid_idtext_scan(p, n, &id) != n ||
-	    (name = cid_dict_name(r->dict, id, 0, &len)) == NULL) {
+	    (name = cid_dict_name(r->dict, id, &at, &len)) == NULL) {
 		fwrite(p, 1, n, stdout);
 		return;
 	}
 	fwrite(name, 1, len, stdout);
-	for (size_t i = 1; r->all && (name = cid_dict_name(r->dict, id, i, &len)) != NULL; i++) {
+	while (r->all && (name = cid_dict_name(r->dict, id, &at, &len)) != NULL) {
 		putchar('\t');
 		fwrite(name, 1, len, stdout);
 	}
@@ -88,13 +88,13 @@ static int print_names(struct resolve *r, struct cidstore_id id)
 {
 	char text[33];
 	const char *name;
-	size_t len, i;
+	size_t at = 0, len, i;
 
 	cid_idtext(id, text);
 	if (r->json)
 		printf("%s{\"id\":\"%s\",\"names\":[", r->done++ > 0 ? "," : "", text);
 	for (i = 0;
-	     (i == 0 || r->all || r->json) && (name = cid_dict_name(r->dict, id, i, &len)) != NULL;
+	     (i == 0 || r->all || r->json) && (name = cid_dict_name(r->dict, id, &at, &len)) != NULL;
 	     i++) {
 		if (r->json) {
 			fputs(i > 0 ? "," : "", stdout);

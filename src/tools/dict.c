@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -276,21 +277,22 @@ int cid_dict_load(struct cid_dict *d, const char *path, struct cidstore_error *e
 	return rc == 0 ? 0 : failed(err, "reading", path, rc);
 }
 
-const char *cid_dict_name(const struct cid_dict *d, struct cidstore_id id, size_t index,
+const char *cid_dict_name(const struct cid_dict *d, struct cidstore_id id, size_t *at,
 			  size_t *len)
 {
-	const struct slot *s;
-	size_t i;
+	const struct name *name;
+	size_t i = *at;
 
 	if (d->slots == 0)
 		return NULL;
-	s = slot_of(d->slot, d->slots, id);
-	for (i = s->first; i != 0 && index > 0; index--)
-		i = d->name[i - 1].next;
 	if (i == 0)
+		i = slot_of(d->slot, d->slots, id)->first;
+	if (i == 0 || i == SIZE_MAX)
 		return NULL;
-	*len = d->name[i - 1].len;
-	return d->known.p + d->name[i - 1].at;
+	name = &d->name[i - 1];
+	*at = name->next != 0 ? name->next : SIZE_MAX;
+	*len = name->len;
+	return d->known.p + name->at;
 }
 
 int cid_dict_add(struct cid_dict *d, struct cidstore_id id, const char *name, size_t len)

@@ -21,9 +21,10 @@ void cid_dict_free(struct cid_dict *d);
 
 /* Reads a whole file in. */
 int cid_dict_load(struct cid_dict *d, const char *path, struct cidstore_error *err);
-/* The index-th name of an identifier, as it stands in the file; NULL: none.
- * Valid until the next load or save. */
-const char *cid_dict_name(const struct cid_dict *d, struct cidstore_id id, size_t index,
+/* The names of an identifier in the order of the file and as they stand there,
+ * one a call; *at is 0 at first. NULL: no more. Valid until the next load or
+ * save. */
+const char *cid_dict_name(const struct cid_dict *d, struct cidstore_id id, size_t *at,
 			  size_t *len);
 
 /* Remembers a name; it reaches the file with the next save. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* fsck.c - fsck.cidstore: verifies a store that nobody writes, and repairs it */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -8,8 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 #include "cidstore/cidstore.h"
+#include "tools/losses.h"
 #include "tools/progress.h"
 #include "tools/report.h"
+#include "tools/sigbus.h"
 
 /* Exit codes of fsck(8). */
 enum {
@@ -26,7 +29,10 @@ static const char usage[] =
 	"Verify every checksum and the structure of a store that nobody writes.\n"
 	"\n"
 	"  -n          change nothing (the default)\n"
-	"  -a, -p, -y  correct what can be corrected, without asking\n"
+	"  -a, -p      correct what can be corrected without loss\n"
+	"  -y          the same, and save the rest: what is lost stands in a report\n"
+	"      --report FILE\n"
+	"              the report (STORE.lost); made only where something is lost\n"
 	"      --quick structure only: the values are not read\n"
 	"  -q          print nothing but errors of the program itself\n"
 	"  -v          print all figures\n"
@@ -39,8 +45,9 @@ static const char usage[] =
 	"8 the check could not be done, 16 usage, 32 cancelled by a signal.\n";
 
 struct check {
-	bool quiet, verbose, json;
+	bool quick, quiet, verbose, json;
 	uint64_t findings;
+	struct cid_losses *losses; /* of -y */
 };
 
 /* Every step of a repair can be cut off (the store is then as after a crash),
@@ -84,6 +91,17 @@ static void say(void *arg, const char *message, double progress)
 	}
 }
 
+static int lost(void *arg, const char *line)
+{
+	struct check *c = arg;
+	int rc = cid_losses_add(c->losses, line);
+
+	if (rc == 0)
+		return 0;
+	cid_report("%s: %s", cid_losses_path(c->losses), strerror(-rc));
+	return rc == -ENOSPC ? CIDSTORE_ENOSPC : CIDSTORE_EIO;
+}
+
 static int status_of(const struct cidstore_report *r)
 {
 	if (r->errors > r->corrected)
@@ -118,9 +136,9 @@ static void print_json_end(const char *path, const struct cidstore_report *r, in
 		printf(",\"keys\":%" PRIu64 ",\"values\":%" PRIu64 ",\"buckets\":%" PRIu64
 		       ",\"runs\":%" PRIu64 ",\"log_records\":%" PRIu64 ",\"units\":%" PRIu64
 		       ",\"bytes\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"corrected\":%" PRIu64
-		       ",\"leaked_bytes\":%" PRIu64 ",\"seconds\":%.3f",
+		       ",\"leaked_bytes\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"seconds\":%.3f",
 		       r->keys, r->values, r->buckets, r->runs, r->log_records, r->units, r->bytes,
-		       r->errors, r->corrected, r->leaked_bytes, seconds);
+		       r->errors, r->corrected, r->leaked_bytes, r->lost, seconds);
 	}
 	puts("}");
 }
@@ -138,11 +156,9 @@ static void print_text_end(const struct check *c, const char *path, const struct
 		       cid_report_bytes((double)r->bytes, b[0]), seconds,
 		       cid_report_bytes((double)r->bytes / (seconds > 1e-3 ? seconds : 1e-3), b[1]),
 		       r->leaked_bytes);
-	/* What waits in the log and the runs is verified but not counted. */
-	printf("%s: %s, %" PRIu64 " keys and %" PRIu64 " values in buckets", path, verdict(status),
-	       r->keys, r->values);
-	if (r->runs > 0)
-		printf(", %" PRIu64 " runs to be merged", r->runs);
+	/* What lies in several layers is counted by reading it. */
+	printf("%s: %s, %s%" PRIu64 " keys and %" PRIu64 " values", path, verdict(status),
+	       c->quick && r->runs + r->log_records > 0 ? "about " : "", r->keys, r->values);
 	if (r->errors > 0)
 		printf(", %" PRIu64 " errors, %" PRIu64 " corrected", r->errors, r->corrected);
 	putchar('\n');
@@ -158,7 +174,8 @@ static int run(struct check *c, const char *path, unsigned flags)
 	if (c->json)
 		fputs("{\"findings\":[", stdout);
 	cid_progress_start("checking", "%", c->quiet);
-	rc = cidstore_check(path, flags, say, c, &r, &err);
+	rc = c->losses ? cidstore_repair(path, lost, say, c, &r, &err) :
+			 cidstore_check(path, flags, say, c, &r, &err);
 	seconds = cid_progress_end();
 	if (rc != 0) {
 		status = rc == CIDSTORE_ECORRUPT ? FSCK_UNCORRECTED : FSCK_FAILED;
@@ -175,10 +192,15 @@ static int run(struct check *c, const char *path, unsigned flags)
 			print_json_end(path, &r, status, seconds, NULL);
 		else if (!c->quiet)
 			print_text_end(c, path, &r, status, seconds);
-		if (status == FSCK_UNCORRECTED && !(flags & CIDSTORE_CHECK_REPAIR) && !c->quiet &&
-		    !c->json)
-			cid_report("run fsck.cidstore -y %s to correct what can be corrected",
-				   path);
+		if (r.lost > 0)
+			cid_report("%" PRIu64 " losses; %s tells of them", r.lost,
+				   cid_losses_path(c->losses));
+		if (status == FSCK_UNCORRECTED && !c->losses && !c->quiet && !c->json)
+			cid_report("run fsck.cidstore %s %s to %s",
+				   flags & CIDSTORE_CHECK_REPAIR ? "-y" : "-p", path,
+				   flags & CIDSTORE_CHECK_REPAIR ?
+					   "save what is left, on a copy first" :
+					   "correct what can be corrected without loss");
 	}
 	return cid_report_flush() == 0 ? status : status | FSCK_FAILED;
 }
@@ -188,16 +210,19 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "quick", no_argument, NULL, 256 },
 		{ "json", no_argument, NULL, 257 },
+		{ "report", required_argument, NULL, 258 },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct check c = { 0 };
-	bool repair = false, readonly = false;
+	bool repair = false, salvage = false, readonly = false;
+	const char *report = NULL;
 	unsigned flags = 0;
-	int o;
+	int o, status;
 
 	cid_report_name("fsck.cidstore");
+	cid_sigbus_install();
 	while ((o = getopt_long(argc, argv, "napyqvhV", options, NULL)) != -1) {
 		switch (o) {
 		case 'n':
@@ -205,8 +230,10 @@ int main(int argc, char **argv)
 			break;
 		case 'a':
 		case 'p':
-		case 'y':
 			repair = true;
+			break;
+		case 'y':
+			salvage = true;
 			break;
 		case 'q':
 			c.quiet = true;
@@ -216,9 +243,13 @@ int main(int argc, char **argv)
 			break;
 		case 256:
 			flags |= CIDSTORE_CHECK_QUICK;
+			c.quick = true;
 			break;
 		case 257:
 			c.json = true;
+			break;
+		case 258:
+			report = optarg;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -231,7 +262,7 @@ int main(int argc, char **argv)
 			return FSCK_USAGE;
 		}
 	}
-	if (readonly && repair) {
+	if (readonly && (repair || salvage)) {
 		cid_report("-n (change nothing) contradicts -a, -p and -y");
 		return FSCK_USAGE;
 	}
@@ -240,8 +271,21 @@ int main(int argc, char **argv)
 		fputs("Try 'fsck.cidstore --help'.\n", stderr);
 		return FSCK_USAGE;
 	}
+	if (report != NULL && !salvage) {
+		cid_report("--report goes with -y");
+		return FSCK_USAGE;
+	}
 	if (repair)
 		flags |= CIDSTORE_CHECK_REPAIR;
 	catch_signals();
-	return run(&c, argv[optind], flags);
+	if (!salvage)
+		return run(&c, argv[optind], flags);
+	c.losses = cid_losses_new(argv[optind], report);
+	if (c.losses == NULL) {
+		cid_report("out of memory");
+		return FSCK_FAILED;
+	}
+	status = run(&c, argv[optind], flags);
+	cid_losses_free(c.losses);
+	return status;
 }

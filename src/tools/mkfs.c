@@ -19,7 +19,8 @@ static const char usage[] =
 	"\n"
 	"      --log-size=SIZE            write-ahead log; power of two, 256K to 4G (64M)\n"
 	"      --segment-size=SIZE        segment files; power of two, 4M to 4G (4G)\n"
-	"      --bucket-size=SIZE         a bucket splits above this (512K)\n"
+	"      --bucket-size=SIZE         a bucket splits above this; 8K to an eighth of a\n"
+	"                                 segment (512K)\n"
 	"      --promotion-threshold=N    values from which a set has extents of its own;\n"
 	"                                 power of two, 4 to 4096 (128)\n"
 	"      --seed=N                   seed of the hash order (random)\n"
@@ -46,7 +47,7 @@ enum { LOG, SEGMENT, BUCKET, PROMOTION, SEED, SETTINGS };
 static const struct setting settings[SETTINGS] = {
 	[LOG] = { "log_size", true, true, 256 << 10, 4ull << 30, 64 << 20 },
 	[SEGMENT] = { "segment_size", true, true, 4 << 20, 4ull << 30, 4ull << 30 },
-	[BUCKET] = { "bucket_size", true, false, 4 << 10, 1 << 30, 512 << 10 },
+	[BUCKET] = { "bucket_size", true, false, 8 << 10, 512 << 20, 512 << 10 },
 	[PROMOTION] = { "promotion_threshold", false, true, 4, 4096, 128 },
 	[SEED] = { "seed", false, false, 0, 0, 0 },
 };
@@ -100,6 +101,24 @@ static int set_list(uint64_t value[SETTINGS], char *list)
 		}
 		if (set(value, i, equals + 1) != 0)
 			return -1;
+	}
+	return 0;
+}
+
+/* Bounds that one size sets another, so that a dry run knows them, too. */
+static int check_together(const uint64_t value[SETTINGS])
+{
+	uint64_t v[SETTINGS];
+
+	for (int i = 0; i < SETTINGS; i++)
+		v[i] = value[i] != 0 ? value[i] : settings[i].initial;
+	if (v[SEGMENT] < 4 * v[LOG]) {
+		cid_report("segment_size must be at least four times log_size");
+		return -1;
+	}
+	if (v[BUCKET] > v[SEGMENT] / 8) {
+		cid_report("bucket_size must be at most an eighth of segment_size");
+		return -1;
 	}
 	return 0;
 }
@@ -211,6 +230,8 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	path = argv[optind];
+	if (check_together(value) != 0)
+		return EXIT_USAGE;
 	if (check_place(path) != 0)
 		return EXIT_FAILURE;
 	geo.log_bytes = value[LOG];

@@ -131,113 +131,47 @@ static int store_cursor_fill(struct cid_target *t, struct cid_cursor *c, uint64_
 	return 0;
 }
 
-/* Where a dump reads from: a snapshot, or, in a store opened read-only, the
- * live state, which nobody changes unless it is mounted elsewhere. */
-struct source {
-	struct cidstore *s;
-	struct cidstore_snapshot *v;
-};
-
-static int source_keys(struct source *x, struct cidstore_pos *pos, struct cidstore_item *out,
-		       size_t *n)
-{
-	return x->v != NULL ? cidstore_snapshot_keys(x->v, pos, out, ITEMS, n)
-			    : cidstore_scan_keys(x->s, pos, out, ITEMS, n);
-}
-
-static int source_values(struct source *x, struct cidstore_id key, struct cidstore_pos *pos,
-			 struct cidstore_item *out, size_t *n)
-{
-	return x->v != NULL ? cidstore_snapshot_values(x->v, key, pos, out, ITEMS, n)
-			    : cidstore_scan_values(x->s, key, pos, out, ITEMS, n);
-}
-
 struct dump {
-	struct cidstore_item *key, *value;
-	struct cidstore_pair *pair;
-	size_t pairs;
+	struct cidstore_pair pair[ITEMS];
+	struct cidstore_id key[ITEMS];
 };
 
-static int flush_pairs(struct dump *d, const struct cid_sink *sink)
-{
-	int rc = d->pairs > 0 ? sink->pairs(sink->arg, d->pair, d->pairs) : 0;
-
-	d->pairs = 0;
-	return rc;
-}
-
-static int dump_key(struct cid_target *t, struct source *x, struct dump *d, struct cidstore_id key,
+static int dump_all(struct cid_target *t, struct cidstore_snapshot *v, struct dump *d,
 		    const struct cid_sink *sink)
 {
-	struct cidstore_pos pos = { 0 };
-	uint64_t seen = 0;
-	size_t n;
-	int rc;
+	size_t pairs, keys;
 
 	for (;;) {
-		rc = source_values(x, key, &pos, d->value, &n);
-		if (rc == CIDSTORE_ENOENT && x->v == NULL)
-			return 0; /* it went between two looks at the live state */
+		int rc = cidstore_snapshot_read(v, d->pair, ITEMS, &pairs, d->key, ITEMS, &keys);
+
 		if (rc != 0)
 			return fail(t, rc);
-		if (n == 0)
-			break;
-		seen += n;
-		if (d->pairs + n > ITEMS) {
-			rc = flush_pairs(d, sink);
-			if (rc != 0)
-				return rc;
-		}
-		for (size_t i = 0; i < n; i++)
-			d->pair[d->pairs++] = (struct cidstore_pair){ key, d->value[i].id };
-	}
-	return seen == 0 ? sink->keys(sink->arg, &key, 1) : 0;
-}
-
-static int dump_all(struct cid_target *t, struct source *x, struct dump *d,
-		    const struct cid_sink *sink)
-{
-	struct cidstore_pos pos = { 0 };
-	size_t n;
-	int rc;
-
-	for (;;) {
-		rc = source_keys(x, &pos, d->key, &n);
+		if (pairs == 0 && keys == 0)
+			return 0;
+		rc = pairs > 0 ? sink->pairs(sink->arg, d->pair, pairs) : 0;
+		if (rc == 0 && keys > 0)
+			rc = sink->keys(sink->arg, d->key, keys);
 		if (rc != 0)
-			return fail(t, rc);
-		if (n == 0)
-			return flush_pairs(d, sink);
-		for (size_t i = 0; i < n; i++) {
-			rc = dump_key(t, x, d, d->key[i].id, sink);
-			if (rc != 0)
-				return rc;
-		}
+			return rc;
 	}
 }
 
 static int store_dump(struct cid_target *t, const struct cid_sink *sink)
 {
-	struct source x = { .s = self(t)->s };
-	struct dump d = { 0 };
+	struct dump *d = malloc(sizeof(*d));
+	struct cidstore_snapshot *v;
 	int rc;
 
-	rc = cidstore_snapshot_open(x.s, &x.v);
-	if (rc == CIDSTORE_EROFS)
-		x.v = NULL;
-	else if (rc != 0)
-		return fail(t, rc);
-	d.key = malloc(ITEMS * sizeof(*d.key));
-	d.value = malloc(ITEMS * sizeof(*d.value));
-	d.pair = malloc(ITEMS * sizeof(*d.pair));
-	if (d.key == NULL || d.value == NULL || d.pair == NULL)
-		rc = fail(t, CIDSTORE_ENOMEM);
-	else
-		rc = dump_all(t, &x, &d, sink);
-	free(d.key);
-	free(d.value);
-	free(d.pair);
-	if (x.v != NULL)
-		cidstore_snapshot_close(x.v);
+	if (d == NULL)
+		return fail(t, CIDSTORE_ENOMEM);
+	rc = cidstore_snapshot_open(self(t)->s, &v);
+	if (rc == 0) {
+		rc = dump_all(t, v, d, sink);
+		cidstore_snapshot_close(v);
+	} else {
+		rc = fail(t, rc);
+	}
+	free(d);
 	return rc;
 }
 
@@ -286,13 +220,18 @@ static int store_stats(struct cid_target *t, cid_stat_fn *fn, void *arg)
 		FIELD(mkkeys),	      FIELD(rmkeys),	     FIELD(txns),
 		FIELD(lookups),	      FIELD(syncs),	     FIELD(sync_ns),
 		FIELD(sync_max_ns),   FIELD(checkpoints),    FIELD(checkpoint_ns),
-		FIELD(flushes),	      FIELD(flush_ns),	     FIELD(sweeps),
+		FIELD(flushes),	      FIELD(flush_ns),	     FIELD(run_merges),
+		FIELD(sweeps),
 		FIELD(bucket_merges), FIELD(splits),	     FIELD(merges),
 		FIELD(promotions),    FIELD(demotions),	     FIELD(gc_records),
 		FIELD(gc_pending),    FIELD(gc_freed_bytes), FIELD(corrected_bits),
 		FIELD(corrupt_units), FIELD(alloc_bytes),    FIELD(pending_bytes),
+		FIELD(scrub_permille), FIELD(scrub_rounds),  FIELD(scrub_bytes),
+		FIELD(scrub_rewritten), FIELD(scrub_errors),
 		FIELD(free_bytes),    FIELD(memory_bytes),   FIELD(stall_ns),
 		FIELD(errors),	      FIELD(maintaining),    FIELD(failed),
+		FIELD(following),     FIELD(reader_epoch),   FIELD(lag_ms),
+		FIELD(pinned),	      FIELD(refreshes),	     FIELD(retries),
 	};
 #undef FIELD
 	struct cidstore_stats stats = { 0 };

@@ -2,13 +2,15 @@
 #include "wal/record.h"
 
 #include <endian.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/crc32c.h"
+#include "base/plant.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records are stored as they lie");
 
-enum { AT_CRC = 50, AT_LSN = 54, AT_GEN = 60 };
+enum { AT_CRC = 50, AT_LSN = CID_RECORD_LSN_AT, AT_GEN = 60 };
 
 static uint32_t crc_of(const uint8_t rec[CID_RECORD_BYTES])
 {
@@ -43,7 +45,7 @@ bool cid_record_unpack(const uint8_t in[CID_RECORD_BYTES], struct cid_record *ou
 	uint32_t crc;
 
 	memcpy(&crc, in + AT_CRC, 4);
-	if (crc != crc_of(in))
+	if (!CID_PLANT(13) && crc != crc_of(in))
 		return false;
 	out->version = in[0] >> 6;
 	out->opcode = in[0] & 63;
@@ -70,22 +72,32 @@ static uint32_t syndrome_of_bit(int i)
 	return cid_crc32c(e, sizeof(e)) ^ cid_crc32c(zero, sizeof(zero));
 }
 
+enum { BITS = CID_RECORD_BYTES * 8 };
+
+static uint32_t table[BITS]; /* written once */
+static pthread_once_t table_once = PTHREAD_ONCE_INIT;
+
+static void fill_table(void)
+{
+	for (int i = 0; i < BITS; i++)
+		table[i] = syndrome_of_bit(i);
+}
+
 int cid_record_correct(uint8_t rec[CID_RECORD_BYTES])
 {
-	uint32_t table[CID_RECORD_BYTES * 8], stored, s;
-	int n = CID_RECORD_BYTES * 8;
+	uint32_t stored, s;
+	int n = BITS;
 
+	(void)pthread_once(&table_once, fill_table);
 	memcpy(&stored, rec + AT_CRC, 4);
 	s = stored ^ crc_of(rec);
 	if (s == 0)
 		return 0;
-	for (int i = 0; i < n; i++) {
-		table[i] = syndrome_of_bit(i);
+	for (int i = 0; i < n; i++)
 		if (table[i] == s) {
 			rec[i / 8] ^= (uint8_t)(1u << (i % 8));
 			return 1;
 		}
-	}
 	for (int i = 0; i < n; i++)
 		for (int j = i + 1; j < n; j++)
 			if ((table[i] ^ table[j]) == s) {

@@ -26,6 +26,7 @@
 
 #define CID_RECORD_BYTES 64
 #define CID_RECORD_VERSION 1
+#define CID_RECORD_LSN_AT 54
 #define CID_LSN_MAX ((1ull << 48) - 1)
 
 enum cid_opcode {

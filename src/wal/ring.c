@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "wal/ring.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "base/limits.h"
+#include "base/plant.h"
+#include "os/mapped.h"
 
-enum { NOTE_EVERY = 4096, PAGE = 4096, ZERO_PIECE = 65536 };
+enum { NOTE_EVERY = CID_NOTE_EVERY, PAGE = 4096, ZERO_PIECE = 65536 };
 
 int cid_wal_init(struct cid_wal *w, const struct cid_io *io, int fd, uint64_t data_off,
 		 uint64_t records, bool writable)
@@ -15,6 +19,7 @@ int cid_wal_init(struct cid_wal *w, const struct cid_io *io, int fd, uint64_t da
 	memset(w, 0, sizeof(*w));
 	w->io = io;
 	w->fd = fd;
+	w->data_off = data_off;
 	w->records = records;
 	w->map_len = (size_t)(records * CID_RECORD_BYTES);
 	w->map_base = io->map(io->self, fd, data_off, w->map_len, writable);
@@ -23,6 +28,8 @@ int cid_wal_init(struct cid_wal *w, const struct cid_io *io, int fd, uint64_t da
 	w->map = w->map_base;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->synced, NULL);
+	pthread_mutex_init(&w->feed_lock, NULL);
+	pthread_cond_init(&w->news, NULL);
 	return 0;
 }
 
@@ -33,13 +40,31 @@ void cid_wal_fini(struct cid_wal *w)
 	w->io->unmap(w->io->self, w->map_base, w->map_len);
 	pthread_mutex_destroy(&w->lock);
 	pthread_cond_destroy(&w->synced);
+	pthread_mutex_destroy(&w->feed_lock);
+	pthread_cond_destroy(&w->news);
 	w->map = NULL;
+}
+
+void cid_wal_spans(struct cid_wal *w, const struct cid_wal_span *span, unsigned n)
+{
+	/* Of a full list the oldest goes, and with it what it covered. */
+	if (n == CID_WAL_SPANS && span[n - 1].generation != w->generation) {
+		span++;
+		n--;
+	}
+	memcpy(w->span, span, n * sizeof(*span));
+	if (n == 0 || span[n - 1].generation != w->generation)
+		w->span[n++] = (struct cid_wal_span){ .first = w->next,
+						      .generation = w->generation };
+	w->spans = n;
 }
 
 uint64_t cid_wal_room(const struct cid_wal *w)
 {
 	uint64_t used = w->next - atomic_load_explicit(&w->first, memory_order_acquire);
 
+	if (CID_PLANT(22))
+		return w->records;
 	return used >= w->records ? 0 : w->records - used;
 }
 
@@ -72,7 +97,10 @@ uint64_t cid_wal_put(struct cid_wal *w, enum cid_opcode op, struct cidstore_id k
 	cid_record_pack(&r, rec);
 	if (w->io->before)
 		w->io->before(w->io->self, slot, CID_RECORD_BYTES);
-	memcpy(slot, rec, CID_RECORD_BYTES);
+	if (atomic_load_explicit(&w->failed, memory_order_relaxed) || !cid_mapped_line(slot, rec)) {
+		atomic_store(&w->failed, 1);
+		return 0;
+	}
 	if (w->io->after)
 		w->io->after(w->io->self, slot, CID_RECORD_BYTES);
 	if (op == CID_OP_DURABLE)
@@ -82,7 +110,17 @@ uint64_t cid_wal_put(struct cid_wal *w, enum cid_opcode op, struct cidstore_id k
 
 void cid_wal_publish(struct cid_wal *w)
 {
+	assert(w->next - 1 - atomic_load_explicit(&w->appended, memory_order_relaxed) <=
+	       CID_WAL_GROUP(w->records));
 	atomic_store_explicit(&w->appended, w->next - 1, memory_order_release);
+	/* Records that follow must not be seen before this number is, by whom
+	 * copies slots; and who waits has said so or sees the number. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load_explicit(&w->awaited, memory_order_relaxed)) {
+		pthread_mutex_lock(&w->feed_lock);
+		pthread_cond_broadcast(&w->news);
+		pthread_mutex_unlock(&w->feed_lock);
+	}
 }
 
 bool cid_wal_note_due(const struct cid_wal *w)
@@ -109,11 +147,11 @@ int cid_wal_sync(struct cid_wal *w, uint64_t lsn)
 		upto = atomic_load_explicit(&w->appended, memory_order_acquire);
 		pthread_mutex_unlock(&w->lock);
 		t0 = w->io->monotonic(w->io->self);
-		rc = w->io->sync(w->io->self, w->fd);
+		rc = CID_PLANT(1) ? 0 : w->io->sync(w->io->self, w->fd);
 		ns = w->io->monotonic(w->io->self) - t0;
 		pthread_mutex_lock(&w->lock);
 		w->syncing = false;
-		if (rc)
+		if (rc && !CID_PLANT(32))
 			atomic_store(&w->failed, 1);
 		else
 			atomic_store(&w->durable, upto);
@@ -159,11 +197,12 @@ static uint32_t generation_at(const struct cid_wal_scan *sc, uint64_t lsn)
 
 static bool expected(const struct cid_wal_scan *sc, const struct cid_record *r, uint64_t lsn)
 {
-	return r->lsn == lsn && r->generation == generation_at(sc, lsn);
+	return (CID_PLANT(14) || r->lsn == lsn) &&
+	       (CID_PLANT(15) || r->generation == generation_at(sc, lsn));
 }
 
 /* The highest lsn that valid records behind `lsn` vouch for as synced. */
-static uint64_t vouched(uint8_t *ring, uint64_t records, const struct cid_wal_scan *sc,
+static uint64_t vouched(const uint8_t *ring, uint64_t records, const struct cid_wal_scan *sc,
 			uint64_t lsn)
 {
 	uint64_t best = 0;
@@ -178,16 +217,24 @@ static uint64_t vouched(uint8_t *ring, uint64_t records, const struct cid_wal_sc
 	return best;
 }
 
-static bool tail_in_use(uint8_t *ring, uint64_t records, const struct cid_wal_scan *sc)
+/* What the slots behind the last record hold. */
+static void judge_tail(uint8_t *ring, uint64_t records, struct cid_wal_scan *sc)
 {
+	uint32_t newest = sc->nspans ? sc->spans[sc->nspans - 1].generation : 0;
+
+	sc->dirty_tail = sc->overtaken = false;
 	for (uint64_t l = sc->next; l < sc->first + records; l++) {
 		struct cid_record r;
 
-		if (cid_record_unpack(ring + (l & (records - 1)) * CID_RECORD_BYTES, &r) &&
-		    expected(sc, &r, l))
-			return true;
+		if (!cid_record_unpack(ring + (l & (records - 1)) * CID_RECORD_BYTES, &r))
+			continue;
+		if (expected(sc, &r, l))
+			sc->dirty_tail = true;
+		/* Only a newer root lets a generation begin, or a lap. */
+		if (r.lsn >= l && (r.generation > newest ||
+				   (r.generation == newest && r.lsn >= sc->first + records)))
+			sc->overtaken = true;
 	}
-	return false;
 }
 
 int cid_wal_scan(uint8_t *ring, uint64_t records, struct cid_wal_scan *sc,
@@ -217,8 +264,11 @@ int cid_wal_scan(uint8_t *ring, uint64_t records, struct cid_wal_scan *sc,
 				break;
 			memcpy(copy, slot, sizeof(copy));
 			bits = cid_record_correct(copy);
-			if (bits < 0 || !cid_record_unpack(copy, &r) || !expected(sc, &r, lsn))
+			if (bits < 0 || !cid_record_unpack(copy, &r) || !expected(sc, &r, lsn)) {
+				sc->next = lsn;
+				judge_tail(ring, records, sc);
 				return CIDSTORE_ECORRUPT;
+			}
 			memcpy(slot, copy, sizeof(copy));
 			sc->corrected += (uint64_t)bits;
 		}
@@ -231,6 +281,116 @@ int cid_wal_scan(uint8_t *ring, uint64_t records, struct cid_wal_scan *sc,
 			return rc;
 	}
 	sc->next = lsn;
-	sc->dirty_tail = tail_in_use(ring, records, sc);
+	judge_tail(ring, records, sc);
+	if (CID_PLANT(7))
+		sc->dirty_tail = false;
 	return 0;
+}
+
+/* ---- following ---- */
+
+/* By reading, not from the mapping: a sector that cannot be read is an error
+ * then, and not the end of the process. */
+static int read_slots(const struct cid_wal *w, uint64_t lsn, unsigned n, uint8_t *out)
+{
+	uint64_t at = lsn & (w->records - 1);
+	uint64_t head = n < w->records - at ? n : w->records - at;
+	int rc;
+
+	atomic_thread_fence(memory_order_acquire);
+	rc = cid_io_read_full(w->io, w->fd, out, (size_t)head * CID_RECORD_BYTES,
+			      w->data_off + at * CID_RECORD_BYTES);
+	if (rc == 0 && head < n)
+		rc = cid_io_read_full(w->io, w->fd, out + head * CID_RECORD_BYTES,
+				      (size_t)(n - head) * CID_RECORD_BYTES, w->data_off);
+	return rc ? cid_err_from_errno(rc) : 0;
+}
+
+static int vouched_now(const struct cid_wal *w, const struct cid_wal_scan *sc, uint64_t lsn,
+		       uint64_t *out)
+{
+	uint8_t *ring = malloc(w->map_len);
+	int rc = ring ? cid_io_read_full(w->io, w->fd, ring, w->map_len, w->data_off) : -ENOMEM;
+
+	if (rc == 0)
+		*out = vouched(ring, w->records, sc, lsn);
+	free(ring);
+	return rc ? cid_err_from_errno(rc) : 0;
+}
+
+/* The record `lsn` did not verify. */
+static int judge(const struct cid_wal *w, struct cid_wal_scan *sc, uint64_t lsn,
+		 struct cid_record *out)
+{
+	uint8_t two[2 * CID_RECORD_BYTES];
+	uint32_t newest = sc->spans[sc->nspans - 1].generation;
+	struct cid_record r;
+	int bits, rc = read_slots(w, lsn, 2, two);
+
+	if (rc)
+		return rc;
+	if (cid_record_unpack(two, &r)) {
+		if (expected(sc, &r, lsn)) { /* it came between the two looks */
+			*out = r;
+			return 1;
+		}
+		/* Only a newer root lets a lap begin, or a generation. A record of
+		 * another slot is damage. */
+		if (((r.lsn ^ lsn) & (w->records - 1)) == 0 &&
+		    ((r.lsn > lsn && r.generation >= newest) ||
+		     (r.lsn == lsn && r.generation > newest)))
+			return CIDSTORE_EEXPIRED;
+	}
+	if (lsn > sc->known_durable) {
+		uint64_t v = 0;
+
+		if (lsn == sc->hole || !cid_record_unpack(two + CID_RECORD_BYTES, &r) ||
+		    !expected(sc, &r, lsn + 1))
+			return 0;
+		/* One behind it is there, so it is, if it is not a hole. */
+		rc = read_slots(w, lsn, 1, two);
+		if (rc)
+			return rc;
+		if (cid_record_unpack(two, &r) && expected(sc, &r, lsn)) {
+			*out = r;
+			return 1;
+		}
+		rc = vouched_now(w, sc, lsn, &v);
+		if (rc)
+			return rc;
+		if (v < lsn) {
+			sc->hole = lsn;
+			return 0;
+		}
+	}
+	bits = cid_record_correct(two);
+	if (bits < 0 || !cid_record_unpack(two, &r) || !expected(sc, &r, lsn))
+		return CIDSTORE_ECORRUPT;
+	sc->corrected += (uint64_t)bits;
+	*out = r;
+	return 1;
+}
+
+int cid_wal_peek(const struct cid_wal *w, struct cid_wal_scan *sc, uint64_t lsn,
+		 struct cid_record *out, unsigned max, unsigned *n)
+{
+	_Alignas(64) uint8_t buf[CID_WAL_PEEK * CID_RECORD_BYTES];
+	int rc;
+
+	*n = 0;
+	if (max > CID_WAL_PEEK)
+		max = CID_WAL_PEEK;
+	rc = read_slots(w, lsn, max, buf);
+	if (rc)
+		return rc;
+	for (; *n < max; ++*n) {
+		struct cid_record *r = &out[*n];
+
+		if (cid_record_unpack(buf + *n * CID_RECORD_BYTES, r) && expected(sc, r, lsn + *n))
+			continue;
+		rc = judge(w, sc, lsn + *n, r);
+		if (rc != 1)
+			return rc;
+	}
+	return 1;
 }

@@ -41,7 +41,7 @@ $B: 1
 	assert_failure 2
 }
 
-@test "follow shows each state another process commits" {
+@test "follow shows what another process changes" {
 	local pid
 
 	mkfifo "$TMP/states"

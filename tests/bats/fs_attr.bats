@@ -84,6 +84,17 @@ pair() {
 	assert_output "$MNT/$(cid_id 9)"
 }
 
+@test "a key's blocks are what its entry and its set take" {
+	cid_mount
+	pair
+	run stat -c %b "$MNT/$K"
+	assert_output 1
+	awk 'BEGIN { for (n = 1; n <= 3000; n++) printf "%032x%032x", 9, n }' | xxd -r -p > "$CTL/ingest"
+	# 16 bytes each, in blocks of 512, and a little around them.
+	run stat -c %b "$MNT/$(cid_id 9)"
+	[ "$output" -ge 94 ] && [ "$output" -le 110 ]
+}
+
 @test "inode numbers are stable across remounts, and not small" {
 	cid_mount
 	pair
@@ -166,6 +177,9 @@ pair() {
 	expect EOPNOTSUPP setxattr "$MNT/$K" user.cidstore.values
 	expect EOPNOTSUPP setxattr "$MNT/$K/$V" user.other
 	expect EOPNOTSUPP removexattr "$MNT/$K" user.cidstore.values
+	expect EOPNOTSUPP setxattr "$MNT" user.other
+	expect EOPNOTSUPP setxattr "$CTL/stats" user.other
+	expect ENODATA getxattr "$MNT" user.cidstore.values
 }
 
 @test "df knows the space, df -i the keys and values" {
@@ -174,6 +188,14 @@ pair() {
 	expect 32 statvfs "$MNT"
 	run df --output=iused "$MNT"
 	assert_line --regexp '^ *2$'
+	run stat -f -c '%l' "$MNT"
+	assert_output 32
+	# One more key or value, one more in use: of all there are, f_ffree are free.
+	touch "$MNT/$K/$(cid_id 3)"
+	run python3 -c 'import os, sys
+v = os.statvfs(sys.argv[1])
+print(v.f_files - v.f_ffree, v.f_ffree > 0)' "$MNT"
+	assert_output "3 True"
 	run sh -c "df --output=size '$MNT' | tail -1; df --output=size '$STORE' | tail -1"
 	assert_equal "${lines[0]}" "${lines[1]}"
 	run df --output=source,fstype "$MNT"

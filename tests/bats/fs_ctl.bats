@@ -52,6 +52,67 @@ expect() {
 	assert_output 70
 }
 
+# figure NAME: its value in stats
+figure() {
+	awk -v n="$1" '$1 == n { print $2; found = 1 } END { exit !found }' "$CTL/stats"
+}
+
+@test "stats and metrics tell latencies, throughput, occupancy, contention, errors" {
+	mkdir "$MNT/$(cid_id 1)"
+	touch "$MNT/$(cid_id 1)"/$(cid_id 2)
+	sync "$MNT"
+	head -c 3200000 /dev/urandom > "$CTL/ingest"
+	# A thread takes the numbers, ten times a second.
+	local end=$((SECONDS + DEADLINE))
+	until [ "$(figure latency_p99)" -gt 0 ] && [ "$(figure throughput_ops)" -gt 0 ]; do
+		[ "$SECONDS" -lt "$end" ]
+	done
+	[ "$(figure buffer_occupancy)" -gt 0 ]
+	[ "$(figure buffer_occupancy)" -le 1000000 ]
+	[ "$(figure lock_contention_ratio)" -le 1000000 ]
+	[ "$(figure error_rate)" = 0 ]
+	[ "$(figure change_latency_p99)" -gt 0 ]
+	figure lookup_latency_p99
+	figure sync_latency_p99
+	echo 1 > "$CTL/checkpoint"
+	[ "$(figure flush_duration)" -gt 0 ]
+	grep -Eq '^cidstore_buffer_occupancy_ratio 0\.[0-9]{6}$' "$CTL/metrics"
+	grep -Eq '^cidstore_latency_p99_seconds [0-9]+\.[0-9]{9}$' "$CTL/metrics"
+	grep -q '^# TYPE cidstore_tune_decisions_total counter$' "$CTL/metrics"
+}
+
+@test "autotune is off, takes 0 and 1, and moves no setting" {
+	[ "$(cat "$CTL/config/autotune")" = 0 ]
+	[ "$(figure tuned_batch_size)" = "$(cat "$CTL/config/batch_size")" ]
+	run bash -c "echo 2 > '$CTL/config/autotune'"
+	assert_failure
+	echo 1 > "$CTL/config/autotune"
+	echo 777 > "$CTL/config/batch_size"
+	echo 30 > "$CTL/config/flush_interval_us"
+	[ "$(figure tuned_batch_size)" = 777 ]
+	[ "$(figure tuned_flush_interval_us)" = 30 ]
+	# A caller alone need not wait for others; that is found out, and told.
+	timeout "$DEADLINE" python3 - "$MNT" "$CTL" << 'END'
+import os, sys
+mnt, ctl = sys.argv[1:]
+fd, n = os.open(mnt, os.O_RDONLY), 0
+while "tuned_flush_interval_us 0\n" not in open(ctl + "/stats").read():
+    for n in range(n + 1, n + 9):
+        os.mkdir(f"{mnt}/{n:032x}")
+        os.fsync(fd)
+END
+	[ "$(figure tuned_flush_interval_us)" = 0 ]
+	[ "$(figure tune_decisions)" -ge 1 ]
+	[ "$(cat "$CTL/config/flush_interval_us")" = 30 ]
+	# Nothing of it is kept.
+	cid_umount
+	cid_mount
+	[ "$(cat "$CTL/config/autotune")" = 0 ]
+	[ "$(cat "$CTL/config/batch_size")" = 1024 ]
+	[ "$(figure tuned_flush_interval_us)" = 0 ]
+	[ "$(figure tune_decisions)" = 0 ]
+}
+
 @test "a bad value is EINVAL and changes nothing" {
 	for bad in x -1 '' 99999999999999999999999 '1 2'; do
 		cid_errno EINVAL bash -c "echo '$bad' > '$CTL/config/sync_interval_ms'"
@@ -118,6 +179,40 @@ except OSError as e:
 	assert_output EINVAL
 	run ls "$MNT"
 	assert_output 01010101010101010101010101010101
+}
+
+@test "a batch that is too large is EFBIG, and nothing of it is applied" {
+	echo 100 > "$CTL/config/batch_limit"
+	run python3 - "$CTL" <<-'PY'
+		import errno, os, sys
+		fd = os.open(f"{sys.argv[1]}/batch", os.O_WRONLY)
+		try:
+		    for i in range(1, 201):
+		        os.write(fd, f"mkkey {i:032x}\n".encode())
+		    sys.exit("all was taken")
+		except OSError as e:
+		    assert e.errno == errno.EFBIG and i == 101, (e, i)
+		try:
+		    os.close(fd)
+		except OSError as e:
+		    print(errno.errorcode[e.errno])
+	PY
+	assert_output EFBIG
+	run ls "$MNT"
+	assert_output ""
+	awk 'BEGIN { for (n = 1; n <= 100; n++) printf "mkkey %032x\n", n; print "commit" }' > "$CTL/batch"
+	run sh -c "ls '$MNT' | wc -l"
+	assert_output 100
+}
+
+@test "a batch with a line that is none is EINVAL, and nothing of it is applied" {
+	for line in "mkkey" "mkkey xyz" "insert $K" "nonsense $K $V" "mkkey $K $V" "delete" "insert $K ${V}0"; do
+		run bash -c "printf 'mkkey %s\n%s\ncommit\n' '$K' '$line' > '$CTL/batch'"
+		assert_failure
+		assert_output --partial "Invalid argument"
+		run ls "$MNT"
+		assert_output ""
+	done
 }
 
 @test "a writev of 200000 bytes arrives whole" {

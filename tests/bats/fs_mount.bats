@@ -66,6 +66,74 @@ teardown() {
 	assert_failure
 }
 
+@test "a store of a newer version is refused by all, and left as it is" {
+	[ -x "$top_builddir/tests/lib/setversion" ] || skip "setversion was not built"
+	"$top_builddir/tests/lib/setversion" "$STORE" 99
+	sha256sum "$STORE"/*.h5 > "$TMP/before"
+	for mode in rw ro; do
+		run cidstore -o $mode "$STORE" "$MNT"
+		assert_failure 32
+		assert_output --partial "format version 99"
+		assert_output --partial "$STORE"
+	done
+	run cidctl get "$STORE" "$K"
+	assert_failure 4
+	assert_output --partial "format version 99"
+	for how in -n -p -y; do
+		run fsck.cidstore $how "$STORE"
+		assert_failure 8
+		assert_output --partial "format version 99"
+	done
+	run mkfs.cidstore "$STORE"
+	assert_failure 1
+	sha256sum -c --quiet "$TMP/before"
+}
+
+@test "a store on a medium that cannot be written is read with -o ro, and refused else" {
+	cid_need_root
+	cid_mount
+	mkdir "$MNT/$K"
+	cid_umount
+	mkdir "$TMP/medium"
+	mount --bind "$STORE" "$TMP/medium"
+	mount -o remount,bind,ro "$TMP/medium"
+	run cidstore "$TMP/medium" "$MNT"
+	assert_failure 32
+	assert_output --partial "$TMP/medium"
+	assert_output --partial "Read-only file system"
+	run cidstore -o create "$TMP/medium/new" "$MNT"
+	assert_failure 32
+	assert_output --partial "Read-only file system"
+	run cidctl put "$TMP/medium" "$V"
+	assert_failure 4
+	assert_output --partial "Read-only file system"
+	run fsck.cidstore -n "$TMP/medium"
+	assert_success
+	cid_mount_at "$TMP/medium" "$MNT" -o ro
+	run ls "$MNT"
+	assert_output "$K"
+	cid_umount
+	umount "$TMP/medium"
+}
+
+@test "a store that may not be written, or not be read, is refused with the reason" {
+	cid_need_root
+	cid_need setpriv
+	chmod 755 "$BATS_RUN_TMPDIR" "$TMP" "$TMP/.." || true
+	as_other() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+	as_other test -x "$TMP" || skip "the test directory is closed to others"
+	chmod -R a+rX "$STORE"
+	run as_other cidctl put "$STORE" "$K"
+	assert_failure 4
+	assert_output --partial "Permission denied"
+	run as_other cidctl get "$STORE" "$K"
+	assert_failure 1
+	chmod 700 "$STORE"
+	run as_other cidctl get "$STORE" "$K"
+	assert_failure 4
+	assert_output --partial "Permission denied"
+}
+
 @test "a mount point that is none is refused" {
 	run cidstore "$STORE" "$TMP/missing"
 	assert_failure 32

@@ -85,6 +85,16 @@ name_of() { # LENGTH
 	expect 0 stat "$MNT/$K/$V"
 }
 
+@test "the longest names that a path can hold" {
+	cd "$MNT" # so that all of the 4,095 bytes are the name
+	for n in 4000 4094 4095; do
+		expect ENAMETOOLONG stat "$(name_of "$n")"
+		expect ENAMETOOLONG mkdir "$(name_of "$n")"
+		expect ENAMETOOLONG unlink "$(name_of "$n")"
+	done
+	expect 0 stat "$K"
+}
+
 @test "32 bytes that are no identifier are not too long" {
 	expect ENOENT stat "$MNT/$(name_of 31)z"
 	expect EINVAL mkdir "$MNT/$(name_of 31)z"

@@ -64,7 +64,19 @@ expect() {
 	expect 0 renameat2 "$MNT/$K1/$V1" "$MNT/$K2/$NEW" NOREPLACE
 	expect EINVAL renameat2 "$MNT/$K2/$NEW" "$MNT/$K2/$V2" EXCHANGE
 	expect EINVAL renameat2 "$MNT/$K1" "$MNT/$K2" EXCHANGE
+	expect EINVAL renameat2 "$MNT/$K2/$NEW" "$MNT/$K1/$NEW" WHITEOUT
+	expect EEXIST renameat2 "$MNT/$K2/$NEW" "$MNT/$K2/$NEW" NOREPLACE
+	expect EEXIST renameat2 "$MNT/$K1" "$MNT/$K2" NOREPLACE
+	expect EXDEV renameat2 "$MNT/$K1" "$MNT/$NEW" NOREPLACE
 	expect ENOENT rename "$MNT/$K1/$V1" "$MNT/$K1/$NEW"
+}
+
+@test "from or into what does not exist" {
+	expect ENOENT rename "$MNT/$NEW/$V1" "$MNT/$K1/$V1"
+	expect ENOENT rename "$MNT/$K1/$NEW" "$MNT/$K2/$NEW"
+	expect ENOENT rename "$MNT/$K1/$V1" "$MNT/$NEW/$V1"
+	expect ENOENT rename "$MNT/$NEW" "$MNT/$K1"
+	expect 0 stat "$MNT/$K1/$V1"
 }
 
 @test "the inode number follows the name" {

@@ -139,3 +139,22 @@ expect() {
 	sync "$MNT/$K"
 	[ "$(cat "$CTL/durable_seq")" -ge "$before" ]
 }
+
+@test "fsync of a control file is the barrier, too" {
+	for path in "$CTL" "$CTL/stats" "$CTL/config" "$CTL/config/batch_limit"; do
+		expect 0 fsync "$path"
+		expect 0 fdatasync "$path"
+	done
+	run python3 - "$CTL" <<-'PY'
+		import os, sys
+		def number(name):
+		    return int(open(f"{sys.argv[1]}/{name}").read())
+		fd = os.open(f"{sys.argv[1]}/ingest", os.O_WRONLY)
+		for i in range(50):
+		    os.write(fd, bytes(32 * 100))
+		    last = number("last_seq")
+		    os.fsync(fd)
+		    assert number("durable_seq") >= last > 0, i
+	PY
+	assert_success
+}

@@ -27,6 +27,27 @@ bats_load_library bats-support
 bats_load_library bats-assert
 bats_load_library bats-file
 
+# Nobody sees what a daemon prints, nor its status: what sanitizers report goes
+# to files, and a file of tests that left any has failed.
+if [ -n "${BATS_FILE_TMPDIR:-}" ]; then
+	for cid_options in ASAN_OPTIONS TSAN_OPTIONS UBSAN_OPTIONS; do
+		cid_report=log_path=$BATS_FILE_TMPDIR/sanitizer.${BATS_TEST_NUMBER:-0}
+		export "$cid_options=${!cid_options:+${!cid_options}:}$cid_report"
+	done
+fi
+
+teardown_file() {
+	local file status=0
+
+	for file in "$BATS_FILE_TMPDIR"/sanitizer.*; do
+		[ -e "$file" ] || continue
+		echo "of test ${file#"$BATS_FILE_TMPDIR/sanitizer."}, process ${file##*.}:"
+		cat "$file"
+		status=1
+	done
+	return $status
+}
+
 # Skips the test where nothing can be mounted.
 cid_need_fuse() {
 	[ -x "$top_builddir/cidstore" ] || skip "built without FUSE"

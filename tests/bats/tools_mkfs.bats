@@ -83,6 +83,20 @@ setup() {
 	assert_failure 2
 }
 
+@test "mkfs.cidstore refuses sizes the engine would not take" {
+	run mkfs.cidstore -n --bucket-size=4K s
+	assert_failure 2
+	assert_output --partial "bucket_size: 4K is outside 8192 to"
+	run mkfs.cidstore -n --segment-size=4M --log-size=1M --bucket-size=1M s
+	assert_failure 2
+	assert_output --partial "at most an eighth of segment_size"
+	run mkfs.cidstore -n --segment-size=4M s
+	assert_failure 2
+	assert_output --partial "four times log_size"
+	mkfs.cidstore -q --segment-size=4M --log-size=1M --bucket-size=8K s
+	assert_not_exist s.tmp
+}
+
 @test "mkfs.cidstore: one seed gives one order" {
 	local s
 
@@ -101,7 +115,7 @@ setup() {
 	cidctl compact s
 	run fsck.cidstore s
 	assert_success
-	assert_line "s: clean, 1 keys and 3 values in buckets"
+	assert_line "s: clean, 1 keys and 3 values"
 	run fsck.cidstore -q s
 	assert_success
 	refute_output
@@ -112,6 +126,31 @@ setup() {
 		assert r["status"] == 0 and r["keys"] == 1 and r["values"] == 3, r
 		assert r["findings"] == [] and r["errors"] == 0, r
 	END
+}
+
+@test "fsck.cidstore counts what is in runs and in the log, too" {
+	mkfs.cidstore -q s
+	cid_ids 1 3000 | sed "s/\$/ $(cid_id 1)/" | cidctl load s
+	cid_ids 2001 4000 | sed "s/\$/ $(cid_id 2)/" | cidctl load s
+	cidctl delete s "$(cid_id 1)"
+	run fsck.cidstore -n s
+	assert_success
+	assert_line "s: clean, 3999 keys and 4999 values"
+	run fsck.cidstore -n -v s
+	assert_line --regexp "^buckets [0-9]+, runs [1-9]"
+	run fsck.cidstore --quick s
+	assert_line --regexp "clean, about [0-9]+ keys"
+	mkdir mnt
+	cid_need_fuse
+	cid_mount_at s mnt
+	mkdir "mnt/$(cid_id 9000)"
+	cid_kill KILL mnt
+	fusermount3 -u mnt
+	run fsck.cidstore -n s
+	assert_line "s: clean, 4000 keys and 4999 values"
+	cidctl compact s
+	run fsck.cidstore s
+	assert_line "s: clean, 4000 keys and 4999 values"
 }
 
 @test "fsck.cidstore: what cannot be checked is 8, usage is 16" {

@@ -2,12 +2,14 @@
 /*
  * client.c - one client of a mounted store whose daemon gets killed
  *
- *     client run MNT JOURNAL NUMBER SEED
+ *     client run MNT JOURNAL NUMBER SEED [nosync] [failing]
  *     client verify MNT JOURNAL NUMBER CLIENTS
  *     client end PID SIGNAL
  *
  * `run` works until the mount dies or SIGTERM comes, by system calls alone, and
  * keeps its journal; an answer that the state before does not explain ends it.
+ * With nosync it never asks for durability; with failing EIO and EROFS end it
+ * as well as death does, and what they answered stays under way.
  * `verify` compares the mount with the journal, in every way a name can be
  * seen, prints one line of figures, and makes what it saw the journal's base.
  * `end` sends a signal (0: none) and returns when the process has ended, though
@@ -38,6 +40,7 @@ static struct kill_state state;
 static struct kill_journal journal;
 static struct kill_step step[KILL_STEPS];
 static volatile sig_atomic_t stopping;
+static bool nosync, failing;
 
 static _Noreturn void fail(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static _Noreturn void fail(int status, const char *fmt, ...)
@@ -87,6 +90,12 @@ static bool died(int error)
 	if (error == EIO && fstatat(root, "ffffffffffffffffffffffffffffffff", &st, 0))
 		error = errno;
 	return error == ENOTCONN || error == ECONNABORTED;
+}
+
+/* Asks for durability, or may: a checkpoint ends in a sync, too. */
+static bool syncs(const struct kill_op *op)
+{
+	return op->verb == KILL_FSYNC || op->verb == KILL_MAINTAIN;
 }
 
 static int answer(int rc)
@@ -203,11 +212,10 @@ static int sync_something(const struct kill_op *op)
 
 static int maintain(const struct kill_op *op)
 {
-	static const char *const name[] = { "checkpoint", "compact", "gc", "sync", "verify" };
 	char path[64];
 	int fd, error;
 
-	(void)snprintf(path, sizeof(path), ".cidstore/%s", name[op->seed % 5]);
+	(void)snprintf(path, sizeof(path), ".cidstore/%s", kill_trigger[op->seed % KILL_TRIGGERS]);
 	fd = openat(root, path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno;
@@ -256,7 +264,7 @@ static void run(const char *path, uint64_t seed)
 	struct sigaction sa = { .sa_handler = on_term };
 	uint64_t rng = seed, operations = 0;
 	struct kill_history *h = malloc(sizeof(*h));
-	bool dead = false;
+	bool dead = false, failed = false;
 
 	sigaction(SIGTERM, &sa, NULL);
 	check(h ? kill_journal_load(path, h) : -ENOMEM, path);
@@ -265,16 +273,19 @@ static void run(const char *path, uint64_t seed)
 	state = h->state;
 	free(h);
 	check(kill_journal_open(&journal, path), path);
-	while (!stopping && !dead) {
+	while (!stopping) {
 		struct kill_op op;
 		int want, error;
 
 		kill_choose(&rng, &state, &op);
+		if (nosync && syncs(&op))
+			continue;
 		want = kill_expect(&state, &op);
 		check(kill_journal_intent(&journal, &op), "journal");
 		error = perform(&op);
 		dead = died(error);
-		if (dead)
+		failed = failing && (error == EIO || error == EROFS);
+		if (dead || failed)
 			break;
 		if (error != want)
 			fail(WRONG, "%s of key %u value %u to key %u value %u: %s, expected %s",
@@ -290,7 +301,9 @@ static void run(const char *path, uint64_t seed)
 	}
 	kill_journal_close(&journal);
 	printf("ran operations=%llu ended=%s\n", (unsigned long long)operations,
-	       dead ? "killed" : "stopped");
+	       dead	? "killed"
+	       : failed ? "failed"
+			: "stopped");
 }
 
 /* ---- verifying ---- */
@@ -467,15 +480,20 @@ static int end(pid_t pid, int signal_number)
 
 int main(int argc, char **argv)
 {
-	bool running = argc == 6 && strcmp(argv[1], "run") == 0;
+	bool running = argc >= 6 && argc <= 8 && strcmp(argv[1], "run") == 0;
 
 	if (argc == 4 && strcmp(argv[1], "end") == 0)
 		return end((pid_t)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10));
 	if (!running && !(argc == 6 && strcmp(argv[1], "verify") == 0)) {
-		(void)fprintf(stderr, "usage: client run MNT JOURNAL NUMBER SEED\n"
-				      "       client verify MNT JOURNAL NUMBER CLIENTS\n"
-				      "       client end PID SIGNAL\n");
+		(void)fprintf(stderr,
+			      "usage: client run MNT JOURNAL NUMBER SEED [nosync] [failing]\n"
+			      "       client verify MNT JOURNAL NUMBER CLIENTS\n"
+			      "       client end PID SIGNAL\n");
 		return BROKEN;
+	}
+	for (int i = 6; running && i < argc; i++) {
+		nosync |= strcmp(argv[i], "nosync") == 0;
+		failing |= strcmp(argv[i], "failing") == 0;
 	}
 	number = (unsigned)strtoul(argv[4], NULL, 10);
 	root = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -9,14 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { INTENT = 0x4b4a0001, PART = 0x4b4a0002, ACK = 0x4b4a0003 };
-
-struct entry {
-	uint32_t kind;
-	uint32_t number; /* steps, or an errno */
-	struct kill_op op;
-};
-
 struct base {
 	uint64_t magic, operations, steps;
 	struct kill_state state;
@@ -36,7 +28,7 @@ void kill_journal_close(struct kill_journal *j)
 	close(j->fd);
 }
 
-static int append(struct kill_journal *j, const struct entry *e)
+static int append(struct kill_journal *j, const struct kill_entry *e)
 {
 	ssize_t n = write(j->fd, e, sizeof(*e));
 
@@ -45,21 +37,21 @@ static int append(struct kill_journal *j, const struct entry *e)
 
 int kill_journal_intent(struct kill_journal *j, const struct kill_op *op)
 {
-	struct entry e = { .kind = INTENT, .op = *op };
+	struct kill_entry e = { .kind = KILL_INTENT, .op = *op };
 
 	return append(j, &e);
 }
 
 int kill_journal_part(struct kill_journal *j, uint32_t steps)
 {
-	struct entry e = { .kind = PART, .number = steps };
+	struct kill_entry e = { .kind = KILL_PART, .number = steps };
 
 	return append(j, &e);
 }
 
 int kill_journal_ack(struct kill_journal *j, int error)
 {
-	struct entry e = { .kind = ACK, .number = (uint32_t)error };
+	struct kill_entry e = { .kind = KILL_ACK, .number = (uint32_t)error };
 
 	return append(j, &e);
 }
@@ -95,22 +87,22 @@ static int load_base(const char *path, struct kill_history *h)
 	return rc;
 }
 
-static int take(struct kill_history *h, const struct entry *e)
+static int take(struct kill_history *h, const struct kill_entry *e)
 {
 	static _Thread_local struct kill_step step[KILL_STEPS];
 
 	switch (e->kind) {
-	case INTENT:
+	case KILL_INTENT:
 		if (h->under_way)
 			return -EINVAL;
 		h->op = e->op;
 		h->under_way = true;
 		h->acked = 0;
 		return 0;
-	case PART:
+	case KILL_PART:
 		h->acked = e->number;
 		return h->under_way ? 0 : -EINVAL;
-	case ACK:
+	case KILL_ACK:
 		if (!h->under_way)
 			return -EINVAL;
 		if (e->number == 0) {
@@ -130,7 +122,7 @@ static int take(struct kill_history *h, const struct entry *e)
 
 int kill_journal_load(const char *path, struct kill_history *h)
 {
-	struct entry e;
+	struct kill_entry e;
 	FILE *f;
 	int rc;
 

@@ -11,6 +11,14 @@
 
 #include "kill/traffic.h"
 
+enum { KILL_INTENT = 0x4b4a0001, KILL_PART = 0x4b4a0002, KILL_ACK = 0x4b4a0003 };
+
+struct kill_entry {
+	uint32_t kind;
+	uint32_t number; /* of a part: steps; of an acknowledgement: an errno */
+	struct kill_op op;
+};
+
 struct kill_journal {
 	int fd;
 	char path[400];
@@ -18,11 +26,11 @@ struct kill_journal {
 
 /* What a journal tells. */
 struct kill_history {
-	struct kill_state state;  /* of all that was acknowledged */
+	struct kill_state state; /* of all that was acknowledged */
 	bool under_way;
-	struct kill_op op;	  /* the one under way */
-	uint32_t acked;		  /* steps of it that were acknowledged */
-	uint64_t operations;	  /* acknowledged, since the first base */
+	struct kill_op op;   /* the one under way */
+	uint32_t acked;	     /* steps of it that were acknowledged */
+	uint64_t operations; /* acknowledged, since the first base */
 	uint64_t steps;
 };
 

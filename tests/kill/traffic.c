@@ -13,12 +13,14 @@
 enum { SMALL_SET = 12, SAY = 20 };
 
 const char *const kill_verb_name[KILL_VERBS] = {
-	[KILL_MKDIR] = "mkdir",	    [KILL_CREATE] = "create",
-	[KILL_UNLINK] = "unlink",   [KILL_RMDIR] = "rmdir",
-	[KILL_RENAME] = "rename",   [KILL_RENAME_NEW] = "rename, no replace",
-	[KILL_INGEST] = "ingest",   [KILL_BATCH] = "batch",
-	[KILL_FSYNC] = "fsync",	    [KILL_MAINTAIN] = "maintain",
+	[KILL_MKDIR] = "mkdir",	  [KILL_CREATE] = "create",
+	[KILL_UNLINK] = "unlink", [KILL_RMDIR] = "rmdir",
+	[KILL_RENAME] = "rename", [KILL_RENAME_NEW] = "rename, no replace",
+	[KILL_INGEST] = "ingest", [KILL_BATCH] = "batch",
+	[KILL_FSYNC] = "fsync",	  [KILL_MAINTAIN] = "maintain",
 };
+
+const char *const kill_trigger[KILL_TRIGGERS] = { "checkpoint", "compact", "gc", "sync", "verify" };
 
 uint64_t kill_random(uint64_t *rng)
 {
@@ -189,9 +191,7 @@ int kill_expect(const struct kill_state *s, const struct kill_op *op)
 	case KILL_MKDIR:
 		return s->exists[op->key] ? EEXIST : 0;
 	case KILL_CREATE:
-		return !s->exists[op->key]	     ? ENOENT :
-		       s->have[op->key][op->value] ? EEXIST :
-						     0;
+		return !s->exists[op->key] ? ENOENT : s->have[op->key][op->value] ? EEXIST : 0;
 	case KILL_UNLINK:
 		return s->have[op->key][op->value] ? 0 : ENOENT;
 	case KILL_RMDIR:
@@ -206,6 +206,13 @@ int kill_expect(const struct kill_state *s, const struct kill_op *op)
 	default:
 		return 0;
 	}
+}
+
+bool kill_is_sync(const struct kill_op *op)
+{
+	return op->verb == KILL_FSYNC ||
+	       (op->verb == KILL_MAINTAIN &&
+		strcmp(kill_trigger[op->seed % KILL_TRIGGERS], "sync") == 0);
 }
 
 /* ---- states ---- */
@@ -252,9 +259,7 @@ uint64_t kill_differences(const struct kill_state *a, const struct kill_state *b
 	return n;
 }
 
-/* Applies a step and returns how the number of differences changed. */
-static int64_t advance(struct kill_state *s, const struct kill_state *seen,
-		       const struct kill_step *t)
+int64_t kill_advance(struct kill_state *s, const struct kill_state *seen, const struct kill_step *t)
 {
 	bool whole = t->verb == CIDSTORE_OP_RMKEY;
 	int64_t before, after;
@@ -322,7 +327,7 @@ bool kill_judge(struct kill_state *s, const struct kill_state *seen, const struc
 			best = i;
 		}
 		if (i < n)
-			differ += advance(now, seen, &step[i]);
+			differ += kill_advance(now, seen, &step[i]);
 	}
 	for (size_t i = 0; i < best; i++)
 		kill_apply(s, &step[i]);

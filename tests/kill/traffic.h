@@ -40,6 +40,10 @@ struct kill_op {
 	uint64_t seed;	/* of their steps */
 };
 
+/* What an operation KILL_MAINTAIN writes to: kill_trigger[seed % KILL_TRIGGERS]. */
+enum { KILL_TRIGGERS = 5 };
+extern const char *const kill_trigger[KILL_TRIGGERS];
+
 struct kill_step {
 	enum cidstore_verb verb;
 	uint32_t key, value;
@@ -66,9 +70,16 @@ size_t kill_expand(const struct kill_op *op, struct kill_step *out);
 /* The errno an operation must give in this state; 0: it happens. */
 int kill_expect(const struct kill_state *s, const struct kill_op *op);
 
+/* Does an operation that succeeded make durable all that was acknowledged
+ * before it began? */
+bool kill_is_sync(const struct kill_op *op);
+
 /* How many names differ between two states. */
 uint64_t kill_differences(const struct kill_state *a, const struct kill_state *b);
 void kill_apply(struct kill_state *s, const struct kill_step *step);
+/* The same, and by how much the differences from `seen` are more. */
+int64_t kill_advance(struct kill_state *s, const struct kill_state *seen,
+		     const struct kill_step *step);
 
 /* What a store that was killed lost and brought back. */
 struct kill_verdict {

@@ -169,6 +169,12 @@ static int f_mkdir(void *self, const char *path, mode_t mode)
 	return rc ? rc : REAL(mkdir, path, mode);
 }
 
+static int f_rmdir(void *self, int dirfd, const char *name)
+{
+	(void)self;
+	return REAL(rmdir, dirfd, name);
+}
+
 static int f_list(void *self, int dirfd, int (*fn)(void *, const char *), void *arg)
 {
 	int rc = failing(FAULT_LIST);
@@ -261,6 +267,7 @@ const struct cid_io fault_io = {
 	.rename = f_rename,
 	.unlink = f_unlink,
 	.mkdir = f_mkdir,
+	.rmdir = f_rmdir,
 	.list = f_list,
 	.stat = f_stat,
 	.space = f_space,
@@ -280,6 +287,8 @@ void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
 void *__real_aligned_alloc(size_t align, size_t n);
 char *__real_strdup(const char *s);
+void *__real_cid_arena_alloc(size_t n);
+void *__wrap_cid_arena_alloc(size_t n);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
@@ -312,6 +321,11 @@ void *__wrap_realloc(void *p, size_t n)
 void *__wrap_aligned_alloc(size_t align, size_t n)
 {
 	return no_memory() ? NULL : __real_aligned_alloc(align, n);
+}
+
+void *__wrap_cid_arena_alloc(size_t n)
+{
+	return no_memory() ? NULL : __real_cid_arena_alloc(n);
 }
 
 char *__wrap_strdup(const char *s)

@@ -21,8 +21,7 @@ const char *const store_file[STORE_FILES] = {
 	[STORE_DELETIONS] = "deletions-0.h5",
 };
 
-/* Copies what is not a hole. */
-static void copy_file(const char *from, const char *to)
+void copy_file(const char *from, const char *to)
 {
 	static char buf[1 << 16];
 	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0644);

@@ -5,13 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 bool crash_verbose;
 
 const char *crash_name(enum crash_kind k)
 {
 	static const char *const name[CRASH_KINDS] = {
-		"lost",	  "kept",	 "prefix",   "prefix-torn", "any",
-		"any-torn", "pages",	 "files",    "file-prefix", "biased",
+		"lost",	    "kept",	"prefix",     "prefix-torn", "any",
+		"any-torn", "pages",	"files",      "file-prefix", "biased",
 		"one-lost", "one-kept", "write-lost", "write-kept",  "last-torn",
 	};
 
@@ -31,11 +33,11 @@ struct plan {
 	enum crash_kind kind;
 	struct rng r;
 	uint64_t salt;
-	uint64_t cut;	    /* PREFIX: newest write kept */
-	uint64_t chosen;    /* WRITE_*: the write; LAST_TORN: the newest */
-	int file;	    /* ONE_*: the sector */
+	uint64_t cut;	 /* PREFIX: newest write kept */
+	uint64_t chosen; /* WRITE_*: the write; LAST_TORN: the newest */
+	int file;	 /* ONE_*: the sector */
 	uint32_t sector;
-	uint64_t bias;	    /* of 1000 */
+	uint64_t bias; /* of 1000 */
 };
 
 /* The k-th thing pending, in a fixed order: its write, and where it is. */
@@ -120,6 +122,10 @@ static uint32_t upto(const struct disk_file *f, const struct disk_sector *s, uin
 {
 	uint32_t n = 0;
 
+	if (seq < s->first_seq)
+		return 0;
+	if (seq >= s->last_seq)
+		return s->versions;
 	for (uint32_t v = s->first; v && f->version[v - 1].seq <= seq; v = f->version[v - 1].next)
 		n++;
 	return n;
@@ -127,6 +133,8 @@ static uint32_t upto(const struct disk_file *f, const struct disk_sector *s, uin
 
 static bool wrote(const struct disk_file *f, const struct disk_sector *s, uint64_t seq)
 {
+	if (seq <= s->first_seq || seq >= s->last_seq)
+		return seq == s->first_seq || seq == s->last_seq;
 	for (uint32_t v = s->first; v; v = f->version[v - 1].next)
 		if (f->version[v - 1].seq == seq)
 			return true;
@@ -134,14 +142,15 @@ static bool wrote(const struct disk_file *f, const struct disk_sector *s, uint64
 }
 
 /* Which version of a sector is left, and whether the next one began. */
-static uint32_t choose(struct plan *p, const struct disk *d, int file, const struct disk_sector *s,
-		       bool *torn)
+static inline __attribute__((always_inline)) uint32_t choose(enum crash_kind kind, struct plan *p,
+							     const struct disk_file *f, int file,
+							     const struct disk_sector *s,
+							     bool *torn)
 {
-	const struct disk_file *f = &d->file[file];
 	uint32_t n = s->versions, v;
 
 	*torn = false;
-	switch (p->kind) {
+	switch (kind) {
 	case CRASH_LOST:
 		return 0;
 	case CRASH_KEPT:
@@ -183,8 +192,8 @@ static uint32_t choose(struct plan *p, const struct disk *d, int file, const str
 		*torn = rng_one_in(&p->r, 4);
 		return v;
 	case CRASH_ONE_KEPT:
-		return file == p->file && s->number == p->sector ?
-			       (uint32_t)rng_below(&p->r, n) + 1 : 0;
+		return file == p->file && s->number == p->sector ? (uint32_t)rng_below(&p->r, n) + 1
+								 : 0;
 	case CRASH_WRITE_LOST:
 		return wrote(f, s, p->chosen) ? upto(f, s, p->chosen - 1) : n;
 	case CRASH_WRITE_KEPT:
@@ -200,17 +209,6 @@ static uint32_t choose(struct plan *p, const struct disk *d, int file, const str
 		break;
 	}
 	abort();
-}
-
-static const uint8_t *content(const struct disk_file *f, const struct disk_sector *s, uint32_t n)
-{
-	uint32_t v = s->first;
-
-	if (n == 0)
-		return f->blob[s->base];
-	while (--n)
-		v = f->version[v - 1].next;
-	return f->blob[f->version[v - 1].blob];
 }
 
 /* Mixes the words of two versions. */
@@ -250,30 +248,88 @@ static const char *name_of(const struct disk *d, int file)
 	return "-";
 }
 
-static void put_sector(struct disk *image, struct plan *p, const struct disk *d, int file,
-		       const struct disk_sector *s)
+enum { NAMES = 1 << 20, SIZES };
+
+static uint64_t sum_of(uint64_t kind, uint64_t number, uint64_t content)
+{
+	return rng_mix(rng_mix(content, kind), number);
+}
+
+uint64_t crash_sum_size(uint64_t file, uint64_t size)
+{
+	return sum_of(SIZES, file, size);
+}
+
+static const uint8_t *content(const struct crash *c, const struct disk_file *f, uint32_t blob)
+{
+	return blob >= CRASH_TORN ? c->torn[blob - CRASH_TORN] : f->blob[blob];
+}
+
+static uint8_t *new_torn(struct crash *c, uint32_t *blob)
+{
+	if (c->ntorn == c->cap_torn) {
+		c->cap_torn = c->cap_torn ? c->cap_torn * 2 : 64;
+		c->torn = realloc(c->torn, c->cap_torn * sizeof(*c->torn));
+		if (!c->torn)
+			abort();
+	}
+	*blob = (uint32_t)(CRASH_TORN + c->ntorn);
+	return c->torn[c->ntorn++];
+}
+
+static struct crash_piece version(const struct disk_file *f, const struct disk_sector *s,
+				  uint32_t n)
+{
+	uint32_t v = s->first;
+
+	if (n == 0)
+		return (struct crash_piece){ s->base_mix, s->base };
+	if (n == s->versions)
+		return (struct crash_piece){ s->kept_mix, s->kept };
+	while (--n)
+		v = f->version[v - 1].next;
+	return (struct crash_piece){ f->version[v - 1].mix, f->version[v - 1].blob };
+}
+
+static void tear_piece(struct crash *c, struct plan *p, const struct disk_file *f, int file,
+		       const struct disk_sector *s, uint32_t v, struct crash_piece *q)
+{
+	uint64_t words[DISK_SECTOR / 8], next[DISK_SECTOR / 8];
+	uint8_t *mix = new_torn(c, &q->blob);
+
+	memcpy(words, f->blob[version(f, s, v).blob], sizeof(words));
+	memcpy(next, f->blob[version(f, s, v + 1).blob], sizeof(next));
+	tear(&p->r, words, next);
+	memcpy(mix, words, sizeof(words));
+	q->mix = disk_mix(file, s->number, mix);
+}
+
+/* What is left of the sectors of a file. Compiled once for each kind, as most of
+ * the images are chosen and never made. */
+static inline __attribute__((always_inline)) void choose_sectors(enum crash_kind kind,
+								 struct crash *c, struct plan *p,
+								 const struct disk *d, int file)
 {
 	const struct disk_file *f = &d->file[file];
-	uint64_t off = (uint64_t)s->number * DISK_SECTOR, words[DISK_SECTOR / 8];
-	const uint8_t *was;
-	bool torn;
-	uint32_t v = choose(p, d, file, s, &torn);
+	uint64_t sum = 0;
 
-	if (v == s->versions)
-		return;
-	if (crash_verbose)
-		printf("# file %d (%s) byte %llu: version %u of %u%s\n", file, name_of(d, file),
-		       (unsigned long long)off, v, s->versions, torn ? ", torn" : "");
-	was = content(f, s, v);
-	if (torn) {
-		uint64_t next[DISK_SECTOR / 8];
+	for (size_t i = 0; i < f->nsector; i++) {
+		const struct disk_sector *s = &f->sector[i];
+		struct crash_piece *q = &c->piece[c->pieces + i];
+		bool torn;
+		uint32_t v = choose(kind, p, f, file, s, &torn);
 
-		memcpy(words, was, sizeof(words));
-		memcpy(next, content(f, s, v + 1), sizeof(next));
-		tear(&p->r, words, next);
-		was = (const uint8_t *)words;
+		*q = version(f, s, v);
+		if (torn)
+			tear_piece(c, p, f, file, s, v, q);
+		sum += q->mix;
+		if (crash_verbose && v != s->versions)
+			printf("# file %d (%s) byte %llu: version %u of %u%s\n", file,
+			       name_of(d, file), (unsigned long long)s->number * DISK_SECTOR, v,
+			       s->versions, torn ? ", torn" : "");
 	}
-	disk_put(image, file, off, was, DISK_SECTOR);
+	c->pieces += f->nsector;
+	c->sum += sum;
 }
 
 /* Is a change of the directory or a size, which the write `seq` made, kept? */
@@ -309,29 +365,39 @@ static bool survives(struct plan *p, uint64_t seq)
 	abort();
 }
 
-static void put_sizes(struct disk *image, struct plan *p, const struct disk *d, int file)
+/* The pieces of the file begin at `first`. */
+static void choose_size(struct crash *c, struct plan *p, const struct disk *d, int file,
+			size_t first)
 {
 	const struct disk_file *f = &d->file[file];
 	uint64_t size = f->base_size;
 
+	if (f->nsizes == 0)
+		return;
 	for (size_t i = 0; i < f->nsizes; i++)
 		if (survives(p, f->sizes[i].seq))
 			size = f->sizes[i].size;
-	image->file[file].size = size;
+	c->size[c->sizes++] = (struct crash_size){ file, size };
 	if (size >= f->size)
 		return;
 	/* Only what was written since the last sync can lie behind it. */
 	for (size_t i = 0; i < f->nsector; i++) {
-		uint64_t from = (uint64_t)f->sector[i].number * DISK_SECTOR, to = from + DISK_SECTOR;
+		struct crash_piece *q = &c->piece[first + i];
+		uint64_t from = (uint64_t)f->sector[i].number * DISK_SECTOR;
+		uint8_t sector[DISK_SECTOR] = { 0 };
 
+		if (from + DISK_SECTOR <= size || q->mix == 0)
+			continue;
 		if (from < size)
-			from = size;
-		if (from < to)
-			disk_put(image, file, from, NULL, (size_t)(to - from));
+			memcpy(sector, content(c, f, q->blob), (size_t)(size - from));
+		memcpy(new_torn(c, &q->blob), sector, DISK_SECTOR);
+		c->sum -= q->mix;
+		q->mix = disk_mix(file, f->sector[i].number, sector);
+		c->sum += q->mix;
 	}
 }
 
-static void set_name(struct disk *image, const char *name, int file)
+static void set_name(struct crash *image, const char *name, int file)
 {
 	for (int i = 0; i < image->names; i++)
 		if (strcmp(image->name[i].name, name) == 0) {
@@ -348,9 +414,9 @@ static void set_name(struct disk *image, const char *name, int file)
 	image->name[image->names++].file = file;
 }
 
-static void put_names(struct disk *image, struct plan *p, const struct disk *d)
+static void choose_names(struct crash *image, struct plan *p, const struct disk *d)
 {
-	memcpy(image->name, d->durable, sizeof(image->name));
+	memcpy(image->name, d->durable, (size_t)d->durables * sizeof(image->name[0]));
 	image->names = d->durables;
 	for (size_t i = 0; i < d->nchange; i++) {
 		const struct disk_change *c = &d->change[i];
@@ -372,60 +438,119 @@ static void put_names(struct disk *image, struct plan *p, const struct disk *d)
 	}
 }
 
-static void copy_pages(struct disk *image, const struct disk *d, int file)
+/* Of names and sizes: of which there are few, and mostly none in question. */
+static uint64_t sum_names(const struct crash *c)
 {
-	struct disk_file *f = &image->file[file];
-	const struct disk_file *from = &d->file[file];
+	uint64_t sum = 0;
 
-	for (size_t i = 0; i < f->ndiff; i++) {
-		uint64_t p = f->diff[i];
-
-		if (from->mem)
-			memcpy(f->mem + p * DISK_PAGE, from->mem + p * DISK_PAGE, DISK_PAGE);
-		else
-			memset(f->mem + p * DISK_PAGE, 0, DISK_PAGE);
-		f->differs[p / 64] &= ~(1ull << (p % 64));
-		disk_mark_child(image, file, p);
-	}
-	f->ndiff = 0;
+	for (int i = 0; i < c->names; i++)
+		sum += sum_of(NAMES, (uint64_t)c->name[i].file,
+			      XXH3_64bits(c->name[i].name, DISK_NAME_BYTES));
+	for (int i = 0; i < c->sizes; i++)
+		sum += crash_sum_size((uint64_t)c->size[i].file, c->size[i].size);
+	return sum;
 }
 
-void crash_build(struct disk *image, const struct disk *d, enum crash_kind k, uint64_t seed)
+static void make_room(struct crash *c, const struct disk *d)
+{
+	size_t sectors = 0;
+
+	for (int i = 0; i < d->files; i++)
+		sectors += d->file[i].nsector;
+	if (sectors > c->cap_pieces) {
+		free(c->piece);
+		c->cap_pieces = sectors * 2;
+		c->piece = malloc(c->cap_pieces * sizeof(*c->piece));
+		if (!c->piece)
+			abort();
+	}
+	c->pieces = c->ntorn = 0;
+	c->sizes = 0;
+	c->sum = 0;
+}
+
+void crash_fini(struct crash *c)
+{
+	free(c->piece);
+	free(c->torn);
+	memset(c, 0, sizeof(*c));
+}
+
+static void choose_file(struct crash *c, struct plan *p, const struct disk *d, int file)
+{
+	switch (p->kind) {
+#define KIND(k)                                   \
+	case k:                                   \
+		choose_sectors(k, c, p, d, file); \
+		break;
+		KIND(CRASH_LOST)
+		KIND(CRASH_KEPT)
+		KIND(CRASH_PREFIX)
+		KIND(CRASH_PREFIX_TORN)
+		KIND(CRASH_ANY)
+		KIND(CRASH_ANY_TORN)
+		KIND(CRASH_PAGES)
+		KIND(CRASH_FILES)
+		KIND(CRASH_FILE_PREFIX)
+		KIND(CRASH_BIASED)
+		KIND(CRASH_ONE_LOST)
+		KIND(CRASH_ONE_KEPT)
+		KIND(CRASH_WRITE_LOST)
+		KIND(CRASH_WRITE_KEPT)
+		KIND(CRASH_LAST_TORN)
+#undef KIND
+	case CRASH_KINDS:
+		abort();
+	}
+}
+
+void crash_choose(struct crash *c, const struct disk *d, enum crash_kind k, uint64_t seed)
 {
 	struct plan p = { .kind = k, .r = { seed }, .file = -1 };
-	int files = image->files > d->files ? image->files : d->files;
 
 	make_plan(&p, d);
-	disk_release(image);
-	for (int i = 0; i < files; i++) {
-		struct disk_file *f = &image->file[i];
+	make_room(c, d);
+	c->kind = k;
+	c->seed = seed;
+	for (int i = 0; i < d->files; i++) {
+		size_t first = c->pieces;
 
-		if (!f->mem)
-			continue;
-		disk_settle(image, i);
-		copy_pages(image, d, i);
-		f->used = d->file[i].used;
-		memcpy(f->blocks, d->file[i].blocks, sizeof(f->blocks));
+		if (d->file[i].nsector)
+			choose_file(c, &p, d, i);
+		choose_size(c, &p, d, i, first);
 	}
-	image->pages = d->pages;
-	image->files = d->files;
-	image->made = d->made;
+	choose_names(c, &p, d);
+	c->shape = sum_names(c);
+	c->sum += c->shape;
+}
+
+void crash_build(struct disk *image, const struct disk *d, const struct crash *c)
+{
+	const struct crash_piece *q = c->piece;
+
+	disk_heal(image);
+	disk_release(image);
+	disk_unwatch(image);
+	disk_follow(image);
 	image->capacity = 0;
 	image->clock = d->clock + 1000000000;
 	image->short_writes = d->short_writes;
 	image->dead = image->failed = false;
 	image->fail_sync = 0;
-	image->random.s = seed;
+	image->random.s = c->seed;
 	image->seq = d->seq;
 	image->trace = image->events = image->writes = 0;
 	for (int i = 0; i < d->files; i++) {
 		const struct disk_file *f = &d->file[i];
 
-		for (size_t s = 0; s < f->nsector; s++)
-			put_sector(image, &p, d, i, &f->sector[s]);
-		put_sizes(image, &p, d, i);
-		image->file[i].base_size = image->file[i].size;
+		for (size_t k = 0; k < f->nsector; k++, q++)
+			if (q->mix != f->sector[k].kept_mix)
+				disk_put(image, i, (uint64_t)f->sector[k].number * DISK_SECTOR,
+					 content(c, f, q->blob), DISK_SECTOR);
 	}
-	put_names(image, &p, d);
+	for (int i = 0; i < c->sizes; i++)
+		disk_put_size(image, c->size[i].file, c->size[i].size);
+	memcpy(image->name, c->name, (size_t)c->names * sizeof(image->name[0]));
+	image->names = c->names;
 	disk_sync_names(image);
 }

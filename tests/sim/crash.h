@@ -26,9 +26,9 @@ enum crash_kind {
 	CRASH_BIASED,	   /* each sector kept with the same, often extreme, chance */
 	CRASH_ONE_LOST,	   /* all but one sector */
 	CRASH_ONE_KEPT,
-	CRASH_WRITE_LOST,  /* all but one write */
+	CRASH_WRITE_LOST, /* all but one write */
 	CRASH_WRITE_KEPT,
-	CRASH_LAST_TORN,   /* everything, the newest write torn */
+	CRASH_LAST_TORN, /* everything, the newest write torn */
 	CRASH_KINDS
 };
 
@@ -45,10 +45,39 @@ static inline bool crash_keeps_all(enum crash_kind k)
  * operations. With 0, all images are alike. */
 uint64_t crash_pending(const struct disk *d);
 
-/* Where set, each image made is described on stdout: what is not as it was. */
+/* An image that is not made yet: what it has in the place of each pending thing. */
+struct crash_piece {
+	uint64_t mix;
+	uint32_t blob; /* of its file; or, from CRASH_TORN on, of this image */
+};
+enum { CRASH_TORN = 1 << 30 };
+struct crash {
+	enum crash_kind kind;
+	uint64_t seed;
+	struct crash_piece *piece; /* one for each pending sector, file by file, in their order */
+	size_t pieces, cap_pieces;
+	struct crash_size {
+		int file;
+		uint64_t size;
+	} size[DISK_FILES]; /* of files whose size is pending */
+	int sizes;
+	struct disk_name name[DISK_NAMES];
+	int names;
+	uint8_t (*torn)[DISK_SECTOR];
+	size_t ntorn, cap_torn;
+	uint64_t shape; /* sum of names and sizes that are pending */
+	uint64_t sum;	/* of all of it */
+};
+
+/* Where set, each image chosen is described on stdout: what is not as it was. */
 extern bool crash_verbose;
 
-/* Makes `image`, the child of d, what the power cut left. */
-void crash_build(struct disk *image, const struct disk *d, enum crash_kind k, uint64_t seed);
+/* Chooses what the power cut leaves of d. Good until d changes. */
+void crash_choose(struct crash *c, const struct disk *d, enum crash_kind k, uint64_t seed);
+void crash_fini(struct crash *c);
+/* Makes `image`, the child of d, what was chosen. */
+void crash_build(struct disk *image, const struct disk *d, const struct crash *c);
+/* The sum of a size, which others are added to. */
+uint64_t crash_sum_size(uint64_t file, uint64_t size);
 
 #endif

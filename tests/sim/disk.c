@@ -30,15 +30,21 @@ static void room(void *array, size_t n, size_t *cap, size_t size)
 
 static void *reserve(size_t n)
 {
-	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		       -1, 0);
 
 	if (p == MAP_FAILED)
 		stop("out of address space");
 	return p;
 }
 
-enum { AT_BYTES = DISK_FILE_BYTES / DISK_SECTOR * sizeof(uint32_t) };
+enum {
+	SECTORS = DISK_FILE_BYTES / DISK_SECTOR,
+	AT_BYTES = SECTORS * sizeof(uint32_t),
+	MIX_BYTES = SECTORS * sizeof(uint64_t),
+	BITS_BYTES = SECTORS / 8,
+	PER_PAGE = DISK_PAGE / DISK_SECTOR,
+};
 
 static void ready(struct disk_file *f)
 {
@@ -46,6 +52,9 @@ static void ready(struct disk_file *f)
 		return;
 	f->mem = reserve(DISK_FILE_BYTES);
 	f->at = reserve(AT_BYTES);
+	f->mix = reserve(MIX_BYTES);
+	f->looked = reserve(2 * BITS_BYTES);
+	f->own = f->looked + BITS_BYTES / sizeof(*f->own);
 	room(&f->blob, 0, &f->cap_blob, sizeof(*f->blob));
 	memset(f->blob[0], 0, DISK_SECTOR);
 	f->nblob = 1;
@@ -58,6 +67,7 @@ struct disk *disk_new(struct disk *parent)
 	if (!d)
 		stop("out of memory");
 	d->parent = parent;
+	d->spoilt = -1;
 	if (parent)
 		parent->child = d;
 	disk_table(d);
@@ -72,6 +82,8 @@ void disk_free(struct disk *d)
 		if (f->mem) {
 			munmap(f->mem, DISK_FILE_BYTES);
 			munmap(f->at, AT_BYTES);
+			munmap(f->mix, MIX_BYTES);
+			munmap(f->looked, 2 * BITS_BYTES);
 		}
 		free(f->sizes);
 		free(f->sector);
@@ -80,27 +92,52 @@ void disk_free(struct disk *d)
 		free(f->diff);
 	}
 	free(d->change);
+	free(d->looked);
+	free(d->own);
 	if (d->parent)
 		d->parent->child = NULL;
 	free(d);
 }
 
+void disk_spoil(struct disk *d, int file, uint64_t off)
+{
+	disk_heal(d);
+	d->spoilt = file;
+	d->spoilt_at = off;
+	if (mprotect(d->file[file].mem + off / DISK_PAGE * DISK_PAGE, DISK_PAGE, PROT_NONE))
+		stop("mprotect");
+}
+
+void disk_heal(struct disk *d)
+{
+	if (d->spoilt >= 0 &&
+	    mprotect(d->file[d->spoilt].mem + d->spoilt_at / DISK_PAGE * DISK_PAGE, DISK_PAGE,
+		     PROT_READ | PROT_WRITE))
+		stop("mprotect");
+	d->spoilt = -1;
+}
+
 void disk_release(struct disk *d)
 {
-	memset(d->fd, 0, sizeof(d->fd));
+	memset(d->fd, 0, (size_t)d->fds * sizeof(d->fd[0]));
+	d->fds = d->fds_open = 0;
 }
 
 void disk_reset(struct disk *d, uint64_t seed)
 {
+	disk_heal(d);
+	disk_unwatch(d);
+	d->ntouched = 0;
 	for (int i = 0; i < DISK_FILES; i++) {
 		struct disk_file *f = &d->file[i];
 
 		if (!f->mem)
 			continue;
 		if (madvise(f->mem, DISK_FILE_BYTES, MADV_DONTNEED) ||
-		    madvise(f->at, AT_BYTES, MADV_DONTNEED))
+		    madvise(f->at, AT_BYTES, MADV_DONTNEED) ||
+		    madvise(f->mix, MIX_BYTES, MADV_DONTNEED))
 			stop("madvise");
-		f->used = f->stuck = false;
+		f->used = f->stuck = f->touched = false;
 		f->size = f->base_size = 0;
 		f->nsizes = f->nsector = f->nversion = f->ndiff = 0;
 		f->nblob = 1;
@@ -123,10 +160,32 @@ void disk_tell(struct disk *d, enum disk_event e, int file)
 {
 	if (d->dead)
 		return;
+	if (e == DISK_CLOCK) {
+		if (d->event)
+			d->event(d->arg, d, e, file);
+		return;
+	}
 	d->events++;
 	d->trace = rng_mix(d->trace ^ (uint64_t)e, (uint64_t)file + d->seq);
 	if (d->event)
 		d->event(d->arg, d, e, file);
+}
+
+static void touch_one(struct disk *d, int file)
+{
+	if (d->file[file].touched)
+		return;
+	d->file[file].touched = true;
+	d->touched[d->ntouched++] = file;
+}
+
+/* The file is no longer what it is in the parent, or the child. */
+static void touch(struct disk *d, int file)
+{
+	if (d->parent)
+		touch_one(d, file);
+	if (d->child)
+		touch_one(d->child, file);
 }
 
 /* ---- the directory ---- */
@@ -189,6 +248,7 @@ int disk_create(struct disk *d, const char *name)
 			x->files = file + 1;
 	}
 	d->file[file].used = true;
+	touch(d, file);
 	add_name(d, name, file);
 	log_change(d, DISK_CREATE, file, "", name);
 	disk_tell(d, DISK_NAMED, file);
@@ -224,32 +284,30 @@ int disk_unlink(struct disk *d, const char *name)
 void disk_sync_names(struct disk *d)
 {
 	d->nchange = 0;
-	memcpy(d->durable, d->name, sizeof(d->name));
+	memcpy(d->durable, d->name, (size_t)d->names * sizeof(d->name[0]));
 	d->durables = d->names;
 }
 
 /* ---- content ---- */
 
-static void mark_one(struct disk_file *f, uint64_t page)
+static void mark_one(struct disk *d, int file, uint64_t page)
 {
+	struct disk_file *f = &d->file[file];
+
 	if (f->differs[page / 64] >> (page % 64) & 1)
 		return;
+	touch_one(d, file);
 	f->differs[page / 64] |= 1ull << (page % 64);
 	room(&f->diff, f->ndiff, &f->cap_diff, sizeof(*f->diff));
 	f->diff[f->ndiff++] = (uint32_t)page;
 }
 
-void disk_mark_child(struct disk *d, int file, uint64_t page)
-{
-	if (d->child)
-		mark_one(&d->child->file[file], page);
-}
-
 static void mark(struct disk *d, int file, uint64_t page)
 {
 	if (d->parent)
-		mark_one(&d->file[file], page);
-	disk_mark_child(d, file, page);
+		mark_one(d, file, page);
+	if (d->child)
+		mark_one(d->child, file, page);
 }
 
 static void take_blocks(struct disk *d, int file, uint64_t off, size_t n)
@@ -260,6 +318,7 @@ static void take_blocks(struct disk *d, int file, uint64_t off, size_t n)
 		if (!(b[p / 64] >> (p % 64) & 1)) {
 			b[p / 64] |= 1ull << (p % 64);
 			d->pages++;
+			touch(d, file);
 		}
 }
 
@@ -277,6 +336,7 @@ void disk_give_back(struct disk *d, int file, uint64_t off, uint64_t n)
 {
 	uint64_t *b = d->file[file].blocks;
 
+	touch(d, file);
 	for (uint64_t p = (off + DISK_PAGE - 1) / DISK_PAGE; p < (off + n) / DISK_PAGE; p++)
 		if (b[p / 64] >> (p % 64) & 1) {
 			b[p / 64] &= ~(1ull << (p % 64));
@@ -296,21 +356,32 @@ static void set(struct disk *d, int file, uint64_t off, const void *buf, size_t 
 		mark(d, file, p);
 }
 
-void disk_put(struct disk *d, int file, uint64_t off, const void *buf, size_t n)
-{
-	set(d, file, off, buf, n);
-	if (buf)
-		take_blocks(d, file, off, n);
-}
-
 static bool all_zero(const uint8_t *p, size_t n)
 {
 	return n == 0 || (p[0] == 0 && memcmp(p, p + 1, n - 1) == 0);
 }
 
-static uint32_t keep(struct disk_file *f, const uint8_t *content)
+uint64_t disk_mix(int file, uint64_t number, const void *sector)
 {
-	if (all_zero(content, DISK_SECTOR))
+	if (all_zero(sector, DISK_SECTOR))
+		return 0;
+	return rng_mix(XXH3_64bits(sector, DISK_SECTOR), (uint64_t)file << 32 | number) | 1;
+}
+
+void disk_put(struct disk *d, int file, uint64_t off, const void *buf, size_t n)
+{
+	struct disk_file *f = &d->file[file];
+
+	set(d, file, off, buf, n);
+	for (uint64_t s = off / DISK_SECTOR; n && s <= (off + n - 1) / DISK_SECTOR; s++)
+		f->mix[s] = disk_mix(file, s, f->mem + s * DISK_SECTOR);
+	if (buf)
+		take_blocks(d, file, off, n);
+}
+
+static uint32_t keep(struct disk_file *f, const uint8_t *content, uint64_t mix)
+{
+	if (mix == 0)
 		return 0;
 	room(&f->blob, f->nblob, &f->cap_blob, sizeof(*f->blob));
 	memcpy(f->blob[f->nblob], content, DISK_SECTOR);
@@ -326,7 +397,11 @@ static struct disk_sector *sector_of(struct disk_file *f, uint32_t number, const
 		return &f->sector[f->at[number] - 1];
 	room(&f->sector, f->nsector, &f->cap_sector, sizeof(*f->sector));
 	s = &f->sector[f->nsector++];
-	*s = (struct disk_sector){ .number = number, .base = keep(f, content) };
+	*s = (struct disk_sector){
+		.number = number,
+		.base = keep(f, content, f->mix[number]),
+		.base_mix = f->mix[number],
+	};
 	f->at[number] = (uint32_t)f->nsector;
 	return s;
 }
@@ -337,28 +412,52 @@ static void add_version(struct disk *d, int file, struct disk_sector *s)
 	const uint8_t *now = f->mem + (uint64_t)s->number * DISK_SECTOR;
 	uint32_t n;
 
+	s->kept_mix = f->mix[s->number] = disk_mix(file, s->number, now);
+	s->kept = keep(f, now, s->kept_mix);
 	room(&f->version, f->nversion, &f->cap_version, sizeof(*f->version));
-	f->version[f->nversion++] = (struct disk_version){ .seq = d->seq, .blob = keep(f, now) };
+	f->version[f->nversion++] = (struct disk_version){
+		.seq = d->seq,
+		.mix = s->kept_mix,
+		.blob = s->kept,
+	};
 	n = (uint32_t)f->nversion;
-	if (s->last)
+	if (s->last) {
 		f->version[s->last - 1].next = n;
-	else
+	} else {
 		s->first = n;
+		s->first_seq = d->seq;
+	}
 	s->last = n;
+	s->last_seq = d->seq;
 	s->versions++;
-	d->trace = rng_mix(d->trace, XXH3_64bits_withSeed(now, DISK_SECTOR,
-							   (uint64_t)file << 32 | s->number));
+	d->trace = rng_mix(d->trace ^ s->kept_mix, d->seq);
 	d->writes++;
+}
+
+static void note(struct disk_place **list, size_t *n, size_t *cap, int file, uint64_t number);
+
+static void write_over(struct disk *d, int file, uint64_t number)
+{
+	uint64_t *own = &d->file[file].own[number / 64], bit = 1ull << (number % 64);
+
+	if (*own & bit)
+		return;
+	*own |= bit;
+	note(&d->own, &d->nown, &d->cap_own, file, number);
 }
 
 void disk_write(struct disk *d, int file, uint64_t off, const void *buf, size_t n)
 {
 	struct disk_file *f = &d->file[file];
 	const uint8_t *p = buf;
+	uint64_t bad = d->spoilt_at;
+	bool spoilt = d->spoilt == file && (bad < off || bad + DISK_SECTOR > off + n);
 
 	if (off + n > DISK_FILE_BYTES)
 		stop("a file grows too large");
 	d->seq++;
+	if (d->spoilt == file)
+		disk_heal(d);
 	if (buf)
 		take_blocks(d, file, off, n);
 	while (n) {
@@ -375,10 +474,14 @@ void disk_write(struct disk *d, int file, uint64_t off, const void *buf, size_t 
 			set(d, file, off, p, m);
 			add_version(d, file, s);
 		}
+		if (d->watched && m == DISK_SECTOR)
+			write_over(d, file, number);
 		off += m;
 		p = p ? p + m : NULL;
 		n -= m;
 	}
+	if (spoilt)
+		disk_spoil(d, file, bad);
 }
 
 void disk_resize(struct disk *d, int file, uint64_t size)
@@ -389,6 +492,7 @@ void disk_resize(struct disk *d, int file, uint64_t size)
 		return;
 	if (size < f->size)
 		disk_write(d, file, size, NULL, (size_t)(f->size - size));
+	touch(d, file);
 	room(&f->sizes, f->nsizes, &f->cap_sizes, sizeof(*f->sizes));
 	f->sizes[f->nsizes++] = (struct disk_size){ .seq = ++d->seq, .size = size };
 	f->size = size;
@@ -412,6 +516,8 @@ void disk_before(struct disk *d, const void *p, size_t n)
 	uint64_t off = (uint64_t)((const uint8_t *)p - f->mem);
 	uint32_t number = (uint32_t)(off / DISK_SECTOR);
 
+	if (d->spoilt == file)
+		disk_heal(d);
 	if (off % DISK_SECTOR + n > DISK_SECTOR)
 		stop("a record straddles sectors");
 	memcpy(d->saved, f->mem + (uint64_t)number * DISK_SECTOR, DISK_SECTOR);
@@ -457,28 +563,85 @@ void disk_settle(struct disk *d, int file)
 	f->base_size = f->size;
 }
 
+static void copy_page(struct disk_file *to, const struct disk_file *from, uint64_t p)
+{
+	if (!from->mem) { /* only the child had it */
+		memset(to->mem + p * DISK_PAGE, 0, DISK_PAGE);
+		memset(to->mix + p * PER_PAGE, 0, PER_PAGE * sizeof(*to->mix));
+		return;
+	}
+	memcpy(to->mem + p * DISK_PAGE, from->mem + p * DISK_PAGE, DISK_PAGE);
+	memcpy(to->mix + p * PER_PAGE, from->mix + p * PER_PAGE, PER_PAGE * sizeof(*to->mix));
+}
+
+void disk_follow(struct disk *d)
+{
+	const struct disk *from = d->parent;
+
+	for (int i = 0; i < d->ntouched; i++) {
+		int file = d->touched[i];
+		struct disk_file *f = &d->file[file];
+		const struct disk_file *g = &from->file[file];
+
+		disk_settle(d, file);
+		for (size_t k = 0; k < f->ndiff; k++) {
+			uint64_t p = f->diff[k];
+
+			copy_page(f, g, p);
+			f->differs[p / 64] &= ~(1ull << (p % 64));
+			if (d->child)
+				mark_one(d->child, file, p);
+		}
+		f->ndiff = 0;
+		f->used = g->used;
+		f->size = f->base_size = g->size;
+		memcpy(f->blocks, g->blocks, sizeof(f->blocks));
+		f->touched = false;
+		if (d->child)
+			touch_one(d->child, file);
+	}
+	d->ntouched = 0;
+	d->pages = from->pages;
+	d->files = from->files;
+	d->made = from->made;
+}
+
+void disk_put_size(struct disk *d, int file, uint64_t size)
+{
+	d->file[file].size = d->file[file].base_size = size;
+	touch_one(d, file);
+	if (d->child)
+		touch_one(d->child, file);
+}
+
 void disk_adopt(struct disk *d, struct disk *from)
 {
 	if (from->parent != d)
 		stop("not a child");
-	for (int i = 0; i < d->files; i++) {
-		struct disk_file *f = &d->file[i], *g = &from->file[i];
+	for (int i = 0; i < from->ntouched; i++) {
+		int file = from->touched[i];
+		struct disk_file *f = &d->file[file], *g = &from->file[file];
 
 		for (size_t k = 0; k < g->ndiff; k++) {
 			uint64_t p = g->diff[k];
 
-			memcpy(f->mem + p * DISK_PAGE, g->mem + p * DISK_PAGE, DISK_PAGE);
+			copy_page(f, g, p);
 			if (d->parent)
-				mark_one(f, p);
+				mark_one(d, file, p);
 			g->differs[p / 64] &= ~(1ull << (p % 64));
 		}
 		g->ndiff = 0;
+		g->touched = false;
 		f->used = g->used;
 		f->size = g->size;
 		memcpy(f->blocks, g->blocks, sizeof(f->blocks));
-		disk_settle(d, i);
+		if (d->parent)
+			touch_one(d, file);
 	}
-	memcpy(d->name, from->name, sizeof(d->name));
+	from->ntouched = 0;
+	for (int i = 0; i < d->files; i++)
+		disk_settle(d, i);
+	memcpy(d->name, from->name, (size_t)from->names * sizeof(d->name[0]));
 	d->names = from->names;
 	d->made = from->made;
 	d->pages = from->pages;
@@ -486,4 +649,88 @@ void disk_adopt(struct disk *d, struct disk *from)
 	disk_release(d);
 	d->dead = d->failed = false;
 	d->fail_sync = 0;
+}
+
+/* ---- watching ---- */
+
+void disk_watch(struct disk *d)
+{
+	disk_unwatch(d);
+	d->watched = true;
+}
+
+static void forget(struct disk *d, uint64_t *(*bits)(struct disk_file *), struct disk_place *at,
+		   size_t *n)
+{
+	for (size_t i = 0; i < *n; i++)
+		bits(&d->file[at[i].file])[at[i].number / 64] = 0;
+	*n = 0;
+}
+
+static uint64_t *looked_of(struct disk_file *f)
+{
+	return f->looked;
+}
+
+static uint64_t *own_of(struct disk_file *f)
+{
+	return f->own;
+}
+
+void disk_unwatch(struct disk *d)
+{
+	d->watched = false;
+	forget(d, looked_of, d->looked, &d->nlooked);
+	forget(d, own_of, d->own, &d->nown);
+}
+
+static void note(struct disk_place **list, size_t *n, size_t *cap, int file, uint64_t number)
+{
+	room(list, *n, cap, sizeof(**list));
+	(*list)[(*n)++] = (struct disk_place){ (uint16_t)file, (uint16_t)number };
+}
+
+/* `own`: what was written over is not the image's. A crash of this disk may
+ * bring it back, so that children look at it all the same. */
+static void look(struct disk *d, int file, uint64_t first, uint64_t last, bool own)
+{
+	struct disk_file *f = &d->file[file];
+
+	for (uint64_t w = first / 64; w <= last / 64; w++) {
+		uint64_t want = ~0ull;
+
+		if (w == first / 64)
+			want &= ~0ull << (first % 64);
+		if (w == last / 64)
+			want &= ~0ull >> (63 - last % 64);
+		want &= ~f->looked[w];
+		if (own)
+			want &= ~f->own[w];
+		f->looked[w] |= want;
+		for (; want; want &= want - 1)
+			note(&d->looked, &d->nlooked, &d->cap_looked, file,
+			     w * 64 + (uint64_t)__builtin_ctzll(want));
+	}
+}
+
+void disk_look(struct disk *d, int file, uint64_t off, uint64_t n)
+{
+	if (n == 0)
+		return;
+	for (struct disk *x = d; x; x = x->parent)
+		if (x->watched && x->file[file].mem)
+			look(x, file, off / DISK_SECTOR, (off + n - 1) / DISK_SECTOR, x == d);
+}
+
+void disk_look_at(struct disk *d, const void *p, size_t n)
+{
+	int file;
+	bool any = false;
+
+	for (struct disk *x = d; x; x = x->parent)
+		any |= x->watched;
+	if (!any)
+		return;
+	file = file_of(d, p);
+	disk_look(d, file, (uint64_t)((const uint8_t *)p - d->file[file].mem), n);
 }

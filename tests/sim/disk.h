@@ -14,8 +14,10 @@
  * list of operations. What a power cut leaves is made by crash.h.
  *
  * Disks form a chain: a child holds a crash image of its parent. To make the
- * next image cheap, a child knows the pages in which it may differ from its
- * parent's current content, whichever of the two wrote them.
+ * next image cheap, a child knows the files and pages in which it may differ
+ * from its parent's current content, whichever of the two wrote them. Each
+ * sector has a sum (mix), so that images can be compared without being made (seen.h),
+ * and a disk that is watched notes which sectors of its image were looked at.
  */
 #ifndef SIM_DISK_H
 #define SIM_DISK_H
@@ -31,26 +33,29 @@
 enum {
 	DISK_SECTOR = 512,
 	DISK_PAGE = 4096,
-	DISK_FILES = 240,	   /* ever made in one history */
+	DISK_FILES = 500, /* ever made in one history */
 	DISK_FILE_BYTES = 20 << 20,
 	DISK_FILE_PAGES = DISK_FILE_BYTES / DISK_PAGE,
-	DISK_NAMES = 64,
+	DISK_NAMES = 300,
 	DISK_NAME_BYTES = 32,
-	DISK_FDS = 128,
+	DISK_FDS = 400,
 	DISK_DIRECTORY = -1,
 };
 
+/* `mix` is a sum of place and content: 0 of a sector that is all zero. */
 struct disk_version {
-	uint64_t seq;
+	uint64_t seq, mix;
 	uint32_t next; /* index + 1, 0: none */
 	uint32_t blob;
 };
 
 struct disk_sector {
 	uint32_t number;
-	uint32_t base; /* blob */
-	uint32_t first, last; /* versions, index + 1 */
 	uint32_t versions;
+	uint32_t first, last; /* versions, index + 1 */
+	uint32_t base, kept;  /* blobs: what is durable, what is there now */
+	uint64_t base_mix, kept_mix;
+	uint64_t first_seq, last_seq;
 };
 
 struct disk_size {
@@ -58,8 +63,8 @@ struct disk_size {
 };
 
 struct disk_file {
-	uint8_t *mem;	/* DISK_FILE_BYTES */
-	uint32_t *at;	/* per sector: index + 1 into sector, 0: clean */
+	uint8_t *mem; /* DISK_FILE_BYTES */
+	uint32_t *at; /* per sector: index + 1 into sector, 0: clean */
 	bool used;
 	bool stuck; /* a sync failed */
 	uint64_t size, base_size;
@@ -71,11 +76,15 @@ struct disk_file {
 	size_t nversion, cap_version;
 	uint8_t (*blob)[DISK_SECTOR]; /* blob 0 is all zero */
 	size_t nblob, cap_blob;
+	uint64_t *mix;			       /* per sector, of the current content */
 	uint64_t blocks[DISK_FILE_PAGES / 64]; /* pages that take space */
 	/* pages that may differ from the parent's */
 	uint64_t differs[DISK_FILE_PAGES / 64];
 	uint32_t *diff;
 	size_t ndiff, cap_diff;
+	bool touched; /* may differ from the parent's in anything */
+	/* while watched, per sector: looked at; written over since the image was made */
+	uint64_t *looked, *own;
 };
 
 struct disk_name {
@@ -93,15 +102,16 @@ struct disk_change {
 };
 
 enum disk_event {
-	DISK_RECORD,  /* a log record was stored into a mapping */
+	DISK_RECORD, /* a log record was stored into a mapping */
 	DISK_WRITE,
-	DISK_SYNC,    /* a sync is about to happen */
+	DISK_SYNC, /* a sync is about to happen */
 	DISK_SYNCED,
 	DISK_SYNCING_DIR,
 	DISK_SYNCED_DIR,
 	DISK_SIZE,
 	DISK_PUNCH,
-	DISK_NAMED,   /* create, rename, unlink */
+	DISK_NAMED, /* create, rename, unlink */
+	DISK_CLOCK, /* somebody asks for the time: nothing changed */
 	DISK_EVENTS
 };
 
@@ -119,8 +129,9 @@ struct disk {
 		int file;
 		int lock; /* 0, 1 shared, 2 exclusive */
 	} fd[DISK_FDS];
-	uint64_t seq;	/* of the last write of any kind */
-	uint64_t clock; /* ns */
+	int fds, fds_open; /* all those in use are below fds */
+	uint64_t seq;	   /* of the last write of any kind */
+	uint64_t clock;	   /* ns */
 	struct rng random;
 	uint64_t pages, capacity; /* in use, at most; 0: no limit */
 	/* After a power cut: nothing is changed any more, calls fail. */
@@ -129,16 +140,27 @@ struct disk {
 	/* The sync that fails: so many syncs from now, 0: none. What was pending
 	 * then stays so, whatever later syncs of that file say. */
 	uint64_t fail_sync;
+	int fail_file; /* only syncs of this one count; -1: all */
 	bool failed;
+	/* The sector that cannot be read: pread fails, a mapping faults. */
+	int spoilt; /* file, -1: none */
+	uint64_t spoilt_at;
 	uint8_t saved[DISK_SECTOR]; /* what a store into a mapping replaces */
 	struct disk *parent, *child;
+	int touched[DISK_FILES], ntouched; /* files */
+	bool watched;
+	struct disk_place { /* what was looked at, and what was written over */
+		uint16_t file, number;
+	} * looked, *own;
+	size_t nlooked, cap_looked, nown, cap_own;
 	/* Told after (sync: before and after) each change. `record` first. */
 	void (*event)(void *arg, struct disk *d, enum disk_event e, int file);
 	void (*record)(void *arg, const uint8_t *rec);
 	void *arg;
-	uint64_t events;  /* since the disk was made */
-	uint64_t trace;	  /* hash of all that was done to it */
-	uint64_t writes;  /* changes of content or directory that were not the same again */
+	uint64_t punches;
+	uint64_t events; /* since the disk was made */
+	uint64_t trace;	 /* hash of all that was done to it */
+	uint64_t writes; /* changes of content or directory that were not the same again */
 };
 
 /* parent NULL: the first of a chain. */
@@ -175,8 +197,26 @@ void disk_give_back(struct disk *d, int file, uint64_t off, uint64_t n);
 
 /* Sets content without keeping what it replaces. */
 void disk_put(struct disk *d, int file, uint64_t off, const void *buf, size_t n);
-/* Tells the child that it may differ in this page. */
-void disk_mark_child(struct disk *d, int file, uint64_t page);
+/* Makes d, a child, what its parent is now, and durable; but for the names. */
+void disk_follow(struct disk *d);
+void disk_put_size(struct disk *d, int file, uint64_t size); /* of a child */
+
+/* Notes from now on which sectors of the image are looked at, by this disk's
+ * user or those of its children; and ends that. */
+void disk_watch(struct disk *d);
+void disk_unwatch(struct disk *d);
+/* A range was read; of a mapping, may be read from now on. */
+void disk_look(struct disk *d, int file, uint64_t off, uint64_t n);
+void disk_look_at(struct disk *d, const void *p, size_t n);
+uint64_t disk_mix(int file, uint64_t number, const void *sector);
+
+/* Makes a sector unreadable until it is written or the disk is healed. */
+void disk_spoil(struct disk *d, int file, uint64_t off);
+void disk_heal(struct disk *d);
+static inline bool disk_spoils(const struct disk *d, int file, uint64_t off, uint64_t n)
+{
+	return d->spoilt == file && d->spoilt_at < off + n && off < d->spoilt_at + DISK_SECTOR;
+}
 
 /* disk_io.c */
 void disk_table(struct disk *d);

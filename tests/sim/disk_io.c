@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sim/disk.h"
+#include "store/pool.h"
 
 static void tick(struct disk *d, uint64_t ns)
 {
@@ -21,6 +22,8 @@ static int new_fd(struct disk *d, int file)
 	for (int i = 3; i < DISK_FDS; i++)
 		if (!d->fd[i].used) {
 			d->fd[i] = (struct disk_fd){ .used = true, .file = file };
+			d->fds = i < d->fds ? d->fds : i + 1;
+			d->fds_open++;
 			return i;
 		}
 	return -EMFILE;
@@ -53,11 +56,13 @@ static int sim_open(void *self, int dirfd, const char *name, int flags, mode_t m
 
 static int sim_close(void *self, int fd)
 {
-	struct disk_fd *f = fd_of(self, fd);
+	struct disk *d = self;
+	struct disk_fd *f = fd_of(d, fd);
 
 	if (!f)
 		return -EBADF;
 	f->used = false;
+	d->fds_open--;
 	return 0;
 }
 
@@ -74,6 +79,18 @@ static ssize_t sim_pread(void *self, int fd, void *buf, size_t n, uint64_t off)
 		return 0;
 	if (n > f->size - off)
 		n = (size_t)(f->size - off);
+	disk_look(d, x->file, off, n);
+	if (disk_spoils(d, x->file, off, n))
+		return -EIO;
+	if (d->spoilt == x->file) {
+		/* Another sector of the page: the mapping knows whole pages only. */
+		uint64_t at = d->spoilt_at;
+
+		disk_heal(d);
+		memcpy(buf, f->mem + off, n);
+		disk_spoil(d, x->file, at);
+		return (ssize_t)n;
+	}
 	memcpy(buf, f->mem + off, n);
 	tick(d, 1000);
 	return (ssize_t)n;
@@ -114,7 +131,7 @@ static int sim_sync(void *self, int fd)
 	disk_tell(d, DISK_SYNC, x->file);
 	if (d->dead)
 		return -EIO;
-	if (d->fail_sync && --d->fail_sync == 0) {
+	if (d->fail_sync && (d->fail_file < 0 || d->fail_file == x->file) && --d->fail_sync == 0) {
 		d->failed = d->file[x->file].stuck = true;
 		return -EIO;
 	}
@@ -195,6 +212,7 @@ static int sim_punch(void *self, int fd, uint64_t off, uint64_t n)
 		n = size - off;
 	disk_write(d, x->file, off, NULL, (size_t)n);
 	disk_give_back(d, x->file, off, n);
+	d->punches++;
 	disk_tell(d, DISK_PUNCH, x->file);
 	return 0;
 }
@@ -275,7 +293,7 @@ static int sim_lock(void *self, int fd, bool exclusive)
 
 	if (!x)
 		return -EBADF;
-	for (int i = 3; i < DISK_FDS; i++) {
+	for (int i = 3; i < d->fds; i++) {
 		struct disk_fd *o = &d->fd[i];
 
 		if (o != x && o->used && o->file == x->file && o->lock &&
@@ -291,12 +309,26 @@ static void *sim_map(void *self, int fd, uint64_t off, size_t n, bool writable)
 	struct disk *d = self;
 	struct disk_fd *x = fd_of(d, fd);
 
-	(void)writable;
 	if (!x || x->file < 0 || off + n > d->file[x->file].size) {
 		errno = EINVAL;
 		return NULL;
 	}
+	/* What is read of a pool passes cid_pool_at(); of the log, anything may be. */
+	if (writable)
+		disk_look(d, x->file, off, n);
 	return d->file[x->file].mem + off;
+}
+
+/* The linker puts it in the place of the engine's (--wrap). */
+const void *__real_cid_pool_at(const struct cid_pool *p, uint64_t pos, size_t n);
+const void *__wrap_cid_pool_at(const struct cid_pool *p, uint64_t pos, size_t n);
+const void *__wrap_cid_pool_at(const struct cid_pool *p, uint64_t pos, size_t n)
+{
+	const void *at = __real_cid_pool_at(p, pos, n);
+
+	if (at)
+		disk_look_at(p->io->self, at, n);
+	return at;
 }
 
 static void sim_unmap(void *self, void *p, size_t n)
@@ -311,6 +343,7 @@ static uint64_t sim_clock(void *self)
 	struct disk *d = self;
 
 	tick(d, 200);
+	disk_tell(d, DISK_CLOCK, -1);
 	return d->clock;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "sim/shrink.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +31,11 @@ static int in_child(int (*fn)(void), bool quiet)
 		(void)fflush(stdout);
 		_exit(status);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+	if (pid < 0)
 		return 2;
+	while (waitpid(pid, &status, 0) != pid)
+		if (errno != EINTR)
+			return 2;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 

@@ -27,7 +27,10 @@ void work_record(void *arg, const uint8_t *rec)
 	if (!cid_record_unpack(rec, &r))
 		world_fail(w, "a record that does not verify");
 	if (!w->parent)
-		figures.opcode[r.opcode & 15]++;
+		figures->opcode[r.opcode & 15]++;
+	if (r.opcode == CID_OP_BEGIN)
+		w->batch_lap = r.lsn / LOG_RECORDS;
+	w->batch_wrapped |= r.opcode == CID_OP_COMMIT && r.lsn / LOG_RECORDS > w->batch_lap;
 	w->special = r.opcode > CID_OP_COMMIT ? 2 : r.opcode >= CID_OP_BEGIN;
 	switch (r.opcode) {
 	case CID_OP_BEGIN:
@@ -39,7 +42,7 @@ void work_record(void *arg, const uint8_t *rec)
 		ledger_apply(&w->own, c->todo, c->todos, r.lsn);
 		c->done = c->todos;
 		c->in_group = false;
-		figures.units++;
+		figures->units++;
 		break;
 	case CID_OP_INSERT:
 	case CID_OP_DELETE:
@@ -50,7 +53,7 @@ void work_record(void *arg, const uint8_t *rec)
 		if (c->grouped || c->done == c->todos)
 			world_fail(w, "a record nobody asked for");
 		ledger_apply(&w->own, &c->todo[c->done++], 1, r.lsn);
-		figures.units++;
+		figures->units++;
 		break;
 	default:
 		break;
@@ -97,7 +100,7 @@ static void finish(struct world *w, const char *what, int got, int want)
 	if (w->disk->dead)
 		return;
 	if (got == CIDSTORE_ENOSPC && w->disk->capacity) {
-		figures.full++;
+		figures->full++;
 		w->full |= w->inner == 0;
 		c->todos = c->done;
 		want = got;
@@ -151,19 +154,19 @@ static uint64_t any_size(struct rng *r)
 {
 	switch (rng_below(r, 16)) {
 	case 0:
-		return rng_below(r, WORLD_TODO - 1) + 1;
+		return rng_below(r, LOG_RECORDS * 2 < WORLD_TODO ? LOG_RECORDS * 2 : WORLD_TODO - 1) + 1;
 	case 1:
 	case 2:
 	case 3:
-		return rng_below(r, 200) + 1;
+		return rng_below(r, BULK) + 1;
 	}
-	return rng_below(r, 12) + 1;
+	return rng_below(r, BULK < 12 ? BULK : 12) + 1;
 }
 
 /* How many: a call between others must find room without waiting. */
 static uint64_t some_size(const struct world *w, struct rng *r)
 {
-	return w->inner ? rng_below(r, 150) + 1 : any_size(r);
+	return w->inner ? rng_below(r, INNER) + 1 : any_size(r);
 }
 
 static void pairs(struct world *w, struct rng *r, enum cidstore_verb verb)
@@ -192,8 +195,8 @@ static void pairs(struct world *w, struct rng *r, enum cidstore_verb verb)
 
 static void keys(struct world *w, struct rng *r, enum cidstore_verb verb)
 {
-	struct cidstore_id id[200];
-	uint64_t n = rng_one_in(r, 4) ? rng_below(r, 200) + 1 : rng_below(r, 4) + 1;
+	struct cidstore_id id[BULK];
+	uint64_t n = rng_one_in(r, 4) && !w->inner ? rng_below(r, BULK) + 1 : rng_below(r, 4) + 1;
 	unsigned from = (unsigned)rng_below(r, MODEL_KEYS);
 	bool row = rng_one_in(r, 2);
 	int rc;
@@ -216,7 +219,7 @@ static void spread(struct world *w, struct rng *r)
 	struct cidstore_pair *p = call_of(w)->pair;
 	unsigned each = (unsigned)rng_below(r, MODEL_NARROW_VALUES) + 1;
 	unsigned from = (unsigned)rng_below(r, MODEL_KEYS), n = 0;
-	unsigned count = (unsigned)rng_below(r, 150) + 1;
+	unsigned count = (unsigned)rng_below(r, BULK) + 1;
 
 	begin(w, false, true);
 	for (unsigned i = 0; i < count; i++)
@@ -232,8 +235,10 @@ static void spread(struct world *w, struct rng *r)
 static void group(struct world *w, struct rng *r)
 {
 	struct cidstore_op *op = call_of(w)->batch;
-	uint64_t n = !w->inner && rng_one_in(r, 30) ? 1000 + rng_below(r, 40) : rng_below(r, 30) + 1;
-	int want = n > 1024 ? CIDSTORE_ETOOBIG : 0, rc = 0;
+	uint64_t n = !w->inner && rng_one_in(r, 30) ?
+			     LOG_RECORDS / 4 - 20 + rng_below(r, 30) :
+			     rng_below(r, w->inner ? INNER : 30) + 1;
+	int want = n > LOG_RECORDS / 4 ? CIDSTORE_ETOOBIG : 0, rc = 0;
 
 	begin(w, true, true);
 	for (uint64_t i = 0; i < n; i++) {
@@ -306,6 +311,7 @@ static void single(struct world *w, struct rng *r)
 			begin(w, true, false);
 			plan(w, CIDSTORE_OP_DELETE, k, v);
 			plan(w, CIDSTORE_OP_INSERT, k2, v2);
+			w->moved = true;
 		}
 		finish(w, "move",
 		       cidstore_move(w->s, key, value, model_key(k2), model_value(v2), noreplace),
@@ -331,13 +337,19 @@ static void maintain(struct world *w, struct rng *r)
 	uint64_t what = rng_below(r, 100);
 	int more, rc = 0;
 
+	w->maintained = true;
+
 	begin(w, false, true);
 	if (what < 84) {
 		uint64_t n = rng_one_in(r, 4) ? rng_below(r, 40) + 1 : 1;
 
+		bool rest = rng_one_in(r, 4);
+
 		more = 1;
-		while (n-- && more && rc == 0)
+		while (n-- && more && rc == 0) {
+			w->disk->clock += rest ? 400 * MS : 0;
 			rc = cidstore_step(w->s, &more);
+		}
 	} else if (what < 93) {
 		rc = cidstore_checkpoint(w->s);
 	} else if (what < 96) {
@@ -345,7 +357,7 @@ static void maintain(struct world *w, struct rng *r)
 	} else if (what < 99) {
 		rc = cidstore_gc(w->s);
 	} else {
-		rc = cidstore_config_set(w->s, "promotion_threshold", 4ull << rng_below(r, 4));
+		rc = cidstore_config_set(w->s, "promotion_threshold", 4ull << rng_below(r, 3));
 	}
 	finish(w, "maintenance", rc, 0);
 }
@@ -357,7 +369,7 @@ static void brim(struct world *w, struct rng *r)
 
 	for (int i = 0; i < 200 && !w->disk->dead && !w->disk->failed && !w->full; i++) {
 		cidstore_stats(w->s, &st);
-		if (st.log_used + 80 > st.log_records)
+		if (st.log_used + BRIM > st.log_records)
 			break;
 		pairs(w, r, rng_one_in(r, 3) ? CIDSTORE_OP_DELETE : CIDSTORE_OP_INSERT);
 	}
@@ -410,7 +422,7 @@ static void empty(struct world *w, struct rng *r)
 	finish(w, "compact", cidstore_compact(w->s), 0);
 	if (!w->disk->dead && !w->disk->failed && w->full && !w->scarce)
 		world_fail(w, "a full disk cannot be emptied");
-	figures.emptied++;
+	figures->emptied++;
 	w->full = false;
 }
 
@@ -443,6 +455,49 @@ static void reopen(struct world *w)
 		w->disk->dead = true;
 	if (rc && !w->disk->dead)
 		world_fail(w, "open after a clean close: %s", message);
+	observe_again(w);
+}
+
+void work_drill(struct world *w, struct rng *r, unsigned which)
+{
+	unsigned k = (unsigned)rng_below(r, MODEL_WIDE), v = some_value(r, k);
+	struct cidstore_pair p = { model_key(k), model_value(v) };
+	struct cidstore_id key = model_key(k);
+	int more = 0, rc;
+
+	w->maintained = which == 6 || which == 7;
+	begin(w, false, true);
+	switch (which) {
+	case 1:
+		plan(w, CIDSTORE_OP_INSERT, k, v);
+		finish(w, "insert", cidstore_insert(w->s, &p, 1, NULL), 0);
+		break;
+	case 2:
+		plan(w, CIDSTORE_OP_DELETE, k, v);
+		finish(w, "delete", cidstore_delete(w->s, &p, 1, NULL), 0);
+		break;
+	case 3:
+		plan(w, CIDSTORE_OP_RMKEY, k, 0);
+		finish(w, "delete_keys", cidstore_delete_keys(w->s, &key, 1, NULL), 0);
+		break;
+	case 4:
+		group(w, r);
+		break;
+	case 5:
+		sync_now(w);
+		break;
+	case 6:
+		rc = cidstore_step(w->s, &more);
+		finish(w, "maintenance", rc, 0);
+		break;
+	case 7:
+		rc = cidstore_checkpoint(w->s);
+		finish(w, "checkpoint", rc, 0);
+		break;
+	case 8:
+		spread(w, r);
+		break;
+	}
 }
 
 void work_between(struct world *w, struct rng *r)
@@ -451,9 +506,9 @@ void work_between(struct world *w, struct rng *r)
 	bool blind = w->may_interleave;
 
 	cidstore_stats(w->s, &st);
-	if (st.log_used + 300 > st.log_records)
+	if (st.log_used + 2 * INNER + BRIM > st.log_records)
 		return;
-	figures.between += !w->parent;
+	figures->between += !w->parent;
 	w->inner = 1;
 	switch (rng_below(r, 5)) {
 	case 0:
@@ -489,6 +544,8 @@ void work_step(struct world *w, struct rng *r, unsigned phase)
 	};
 	uint64_t sum = 0, at;
 	int what = 0;
+
+	w->maintained = false;
 
 	for (int i = 0; i < KINDS; i++)
 		sum += weight[phase][i];

@@ -2,13 +2,16 @@
 #include "sim/shrink.h"
 #include "sim/world.h"
 
+#include "base/limits.h"
+#include "wal/record.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-struct figures figures;
+struct figures *figures;
 
 static const struct world *current;
 
@@ -24,17 +27,22 @@ struct world *world_new(struct world *parent)
 	if (!w)
 		abort();
 	w->parent = parent;
-	if (parent)
+	if (parent) {
 		parent->child = w;
+		parent->seen = seen_new();
+	}
 	w->disk = disk_new(parent ? parent->disk : NULL);
 	w->disk->arg = w;
 	w->ledger = &w->own;
+	w->drill = -1;
 	return w;
 }
 
 void world_free(struct world *w)
 {
 	ledger_fini(&w->own);
+	crash_fini(&w->crash);
+	seen_free(w->seen);
 	disk_free(w->disk);
 	if (w->parent)
 		w->parent->child = NULL;
@@ -83,6 +91,16 @@ size_t world_note(const struct world *w, const char *text, char *out, size_t n)
 	failure->event = first ? first->at_event : 0;
 	failure->state = first ? first->at_state : 0;
 	failure->failed = true;
+	if (top->drill >= 0) {
+		(void)snprintf(out, n,
+			       "not ok 1 - %s\n# at %s\n# repeat: sim --seed %llu --length %u "
+			       "--thorough %u "
+			       "--nested %u --drill %d:%s --at 0%s\n",
+			       text, place, (unsigned long long)options.seed, options.length,
+			       options.thorough, options.nested, top->drill, top->path, at);
+		failure->step = 0;
+		return strlen(out);
+	}
 	(void)snprintf(out, n,
 		       "not ok 1 - %s\n# at %s\n# repeat: sim --seed %llu --ops %llu --at %llu%s\n"
 		       "# log: %llu units, %llu acknowledged, %llu must survive\n",
@@ -107,7 +125,43 @@ void world_fail(const struct world *w, const char *fmt, ...)
 	_exit(1);
 }
 
-/* ---- opening, dying ---- */
+/* ---- beginning, opening, dying ---- */
+
+void world_begin(struct world *w, struct rng *r)
+{
+	static const uint32_t threshold[] = { 4, 8, 8, 16 }, bucket[] = { 1, 2, 3, 8 };
+	struct cidstore_geometry geo = {
+		.log_bytes = LOG_RECORDS * CID_RECORD_BYTES,
+		.segment_bytes = CID_SEGMENT_BYTES_MIN,
+		.bucket_bytes = CID_BUCKET_BYTES_MIN * bucket[rng_below(r, 4)],
+		.promotion_threshold = threshold[rng_below(r, 4)],
+		.hash_seed = rng_next(r) | 1,
+	};
+	struct cidstore_error err = { 0, "" };
+	char message[500];
+
+	world_goes_on();
+	disk_reset(w->disk, rng_next(r));
+	ledger_init(&w->own);
+	w->ledger = &w->own;
+	w->seed = options.seed;
+	w->op = w->op_events = 0;
+	w->dying = 0;
+	w->full = w->observing = false;
+	w->thorough = 0;
+	work_forget(w);
+	world_forget(w);
+	w->disk->short_writes = true;
+	w->disk->event = w->drill < 0 ? oracle_event : NULL;
+	w->disk->record = work_record;
+	w->creating = true;
+	if (cid_store_create_io(&w->disk->io, DISK_PATH, &geo, &err))
+		world_fail(w, "create: %s", err.message);
+	w->creating = false;
+	if (world_open(w, 0, message, sizeof(message)))
+		world_fail(w, "open: %s", message);
+	(void)observe(w, true);
+}
 
 int world_open(struct world *w, unsigned flags, char *message, size_t n)
 {
@@ -115,16 +169,21 @@ int world_open(struct world *w, unsigned flags, char *message, size_t n)
 	int rc;
 
 	current = w;
-	figures.opens++;
+	figures->opens++;
 	rc = cid_store_open_io(&w->disk->io, DISK_PATH, CIDSTORE_MANUAL | flags, &w->s, &err);
 	if (rc)
 		w->s = NULL;
 	(void)snprintf(message, n, "%s", err.message);
-	if (rc && !w->disk->dead)
-		for (int i = 0; i < DISK_FDS; i++)
-			if (w->disk->fd[i].used)
-				world_fail(w, "a failed open left a file open (%s)", err.message);
+	if (rc && !w->disk->dead && w->disk->fds_open)
+		world_fail(w, "a failed open left a file open (%s)", err.message);
 	return rc;
+}
+
+void world_forget(struct world *w)
+{
+	for (; w; w = w->child)
+		if (w->seen)
+			seen_forget(w->seen);
 }
 
 void world_count(struct world *w)
@@ -134,14 +193,15 @@ void world_count(struct world *w)
 	if (!w->s)
 		return;
 	cidstore_stats(w->s, &st);
-	figures.splits += st.splits;
-	figures.merges += st.merges;
-	figures.promotions += st.promotions;
-	figures.demotions += st.demotions;
-	figures.sweeps += st.sweeps;
-	figures.flushes += st.flushes;
-	figures.gc_records += st.gc_records;
-	figures.commits += st.checkpoints;
+	figures->splits += st.splits;
+	figures->merges += st.merges;
+	figures->promotions += st.promotions;
+	figures->demotions += st.demotions;
+	figures->run_merges += st.run_merges;
+	figures->sweeps += st.sweeps;
+	figures->flushes += st.flushes;
+	figures->gc_records += st.gc_records;
+	figures->commits += st.checkpoints;
 }
 
 void world_close_snapshot(struct world *w)
@@ -161,9 +221,8 @@ void world_kill(struct world *w)
 	world_close_snapshot(w);
 	(void)cidstore_close(w->s);
 	w->s = NULL;
-	for (int i = 0; i < DISK_FDS; i++)
-		if (w->disk->fd[i].used)
-			world_fail(w, "closing left a file open");
+	if (w->disk->fds_open)
+		world_fail(w, "closing left a file open");
 	w->disk->dead = was;
 	disk_release(w->disk);
 }
@@ -215,15 +274,15 @@ static void explain(struct world *w, uint64_t at)
 static int list_keys(struct world *w, bool snap, struct cidstore_pos *pos,
 		     struct cidstore_item *out, size_t cap, size_t *n)
 {
-	return snap ? cidstore_snapshot_keys(w->snap, pos, out, cap, n) :
-		      cidstore_scan_keys(w->s, pos, out, cap, n);
+	return snap ? cidstore_snapshot_keys(w->snap, pos, out, cap, n)
+		    : cidstore_scan_keys(w->s, pos, out, cap, n);
 }
 
 static int list_values(struct world *w, bool snap, struct cidstore_id key, struct cidstore_pos *pos,
 		       struct cidstore_item *out, size_t cap, size_t *n)
 {
-	return snap ? cidstore_snapshot_values(w->snap, key, pos, out, cap, n) :
-		      cidstore_scan_values(w->s, key, pos, out, cap, n);
+	return snap ? cidstore_snapshot_values(w->snap, key, pos, out, cap, n)
+		    : cidstore_scan_values(w->s, key, pos, out, cap, n);
 }
 
 /* Lists everything there is. */
@@ -276,7 +335,7 @@ void world_compare(struct world *w, uint64_t at)
 
 void world_compare_snapshot(struct world *w)
 {
-	figures.snapshots++;
+	figures->snapshots++;
 	if (!digest_equal(digest_all(w, true), w->snap_digest))
 		world_fail(w, "a snapshot changed");
 }
@@ -297,7 +356,7 @@ void world_check(struct world *w)
 	int rc;
 
 	current = w;
-	figures.checks++;
+	figures->checks++;
 	rc = cid_store_check_io(&w->disk->io, DISK_PATH, 0, say, text, &r, &err);
 	if (rc)
 		world_fail(w, "check fails: %s", err.message);
@@ -305,7 +364,6 @@ void world_check(struct world *w)
 		world_fail(w, "check finds %llu errors: %s", (unsigned long long)r.errors, text);
 	if (w->disk->writes != writes)
 		world_fail(w, "checking wrote to the store");
-	for (int i = 0; i < DISK_FDS; i++)
-		if (w->disk->fd[i].used)
-			world_fail(w, "checking left a file open");
+	if (w->disk->fds_open)
+		world_fail(w, "checking left a file open");
 }

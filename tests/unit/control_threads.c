@@ -185,6 +185,32 @@ static bool all_there(void)
 	return held;
 }
 
+/* Whoever unmounts does not wait for a compaction. */
+static void cancelled(void)
+{
+	struct cidstore_stats st;
+	struct cid_control *c;
+	uint64_t random = seed;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct cidstore_pair p = { random_id(&random), random_id(&random) };
+
+		if (cidstore_insert(f.store, &p, 1, NULL) != 0)
+			tap_bail("insert");
+		(void)cidstore_checkpoint(f.store);
+	}
+	cid_store_cancel(f.store, 1);
+	tap_int(cidstore_compact(f.store), CIDSTORE_EAGAIN, "a compaction is called off");
+	tap_int(cidstore_gc(f.store), CIDSTORE_EAGAIN, "and a collection");
+	cid_store_cancel(f.store, 0);
+	if (cid_control_new(f.store, OWNER, &c) != 0)
+		tap_bail("control");
+	cid_control_free(c);
+	tap_int(cidstore_compact(f.store), 0, "the next one is not");
+	cidstore_stats(f.store, &st);
+	tap_int((long)st.runs, 0, "and merges all");
+}
+
 int main(void)
 {
 	static const struct {
@@ -218,6 +244,7 @@ int main(void)
 		tap_int((long)failures, 0, "%s beside all others", other[i].name);
 	}
 	tap_ok(all_there(), "every record is there");
+	cancelled();
 	fixture_fini(&f);
 	return tap_done();
 }

@@ -27,6 +27,7 @@ static const struct {
 	{ "ingest", S_IFREG | 0200, 1 },     { "batch", S_IFREG | 0200, 1 },
 	{ "lookup", S_IFREG | 0666, 1 },     { "lookup.txt", S_IFREG | 0666, 1 },
 	{ "export", S_IFREG | 0444, 1 },     { "import", S_IFREG | 0644, 1 },
+	{ "events", S_IFREG | 0666, 1 },
 	{ "config", S_IFDIR | 0555, 0 },     { "debug", S_IFDIR | 0555, 0 },
 };
 #define EXPECTED (sizeof(expected) / sizeof(expected[0]))
@@ -287,7 +288,7 @@ static void triggers(struct fixture *f)
 	static const char *const all[] = { "sync", "checkpoint", "compact", "gc", "verify" };
 	static const char *const bad[] = { "0", "2\n", "yes", "\n", " 1", "1 ", "11" };
 	struct cidstore_pair pair = { { 5, 6 }, { 7, 8 } };
-	uint64_t checkpoints = get_row(f, "stats", "checkpoints");
+	uint64_t checkpoints = get_row(f, "stats", "checkpoints"), last, durable, shown;
 	char *text;
 
 	for (size_t i = 0; i < 5; i++) {
@@ -299,15 +300,18 @@ static void triggers(struct fixture *f)
 	}
 	if (cidstore_insert(f->store, &pair, 1, NULL) != 0)
 		tap_bail("insert");
+	/* Numbers only grow, also by what maintenance tells the log of its steps. */
+	last = cidstore_last_seq(f->store);
 	tap_int(put_text(f, "sync", "1\n"), 0, "sync");
-	tap_ok(cidstore_durable_seq(f->store) >= cidstore_last_seq(f->store) &&
-		       cidstore_last_seq(f->store) > 0,
-	       "makes all durable");
+	durable = cidstore_durable_seq(f->store);
+	tap_ok(durable >= last && last > 0, "makes all durable");
 	text = get_text(f, "last_seq", NULL);
-	tap_ok(strtoull(text, NULL, 10) == cidstore_last_seq(f->store), "last_seq shows it");
+	shown = strtoull(text, NULL, 10);
+	tap_ok(shown >= last && shown <= cidstore_last_seq(f->store), "last_seq shows it");
 	free(text);
 	text = get_text(f, "durable_seq", NULL);
-	tap_ok(strtoull(text, NULL, 10) == cidstore_durable_seq(f->store), "durable_seq too");
+	shown = strtoull(text, NULL, 10);
+	tap_ok(shown >= durable && shown <= cidstore_durable_seq(f->store), "durable_seq too");
 	free(text);
 	tap_int(put_text(f, "checkpoint", "1"), 0, "checkpoint");
 	tap_ok(get_row(f, "stats", "checkpoints") > checkpoints, "is counted");

@@ -97,7 +97,8 @@ static bool footer_lies(void)
 	M(packed_bytes), M(packed_pages), M(trees), M(deletes), M(reserved);
 #undef M
 	/* clang-format on */
-	return ok & LIES(t, cid_footer, index_sum, "index_checksum");
+	return ok & LIES(t, cid_footer, index_sum, "index_checksum") &
+	       LIES(t, cid_footer, own, "own_checksum");
 }
 
 static bool small_lie(void)
