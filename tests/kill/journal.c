@@ -114,6 +114,7 @@ static int take(struct kill_history *h, const struct kill_entry *e)
 			h->operations++;
 		}
 		h->under_way = false;
+		h->acked = 0;
 		return 0;
 	default:
 		return -EINVAL;
