@@ -411,7 +411,7 @@ static void repeat(struct world *w, enum disk_event e, uint64_t number, struct r
 void oracle_event(void *arg, struct disk *d, enum disk_event e, int file)
 {
 	struct world *w = arg;
-	uint64_t number = d->events - w->op_events, salt;
+	uint64_t number = d->events - w->op_events, salt, drawn;
 	unsigned likely;
 	struct rng r = { 0 };
 	bool only = options.at_op >= 0 && !w->parent && !w->thorough;
@@ -443,10 +443,14 @@ void oracle_event(void *arg, struct disk *d, enum disk_event e, int file)
 		likely = w->special == 2 ? 400 : w->special ? 40 : likely;
 	if (w->parent)
 		likely /= 6;
-	if (w->thorough)
+	if (w->thorough) {
 		thoroughly(w, e, number, &r);
-	else if (only)
+		return;
+	}
+	/* Whoever repeats draws, too: what follows is then the same. */
+	drawn = rng_below(&r, 1024 * (w->parent ? 1 : w->every));
+	if (only)
 		repeat(w, e, number, &r);
-	else if (rng_below(&r, 1024 * (w->parent ? 1 : w->every)) < likely)
+	else if (drawn < likely)
 		sample(w, e, number, &r);
 }
