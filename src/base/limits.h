@@ -31,8 +31,8 @@
 #define CID_TIER_STEP 6       /* keys merged in a step */
 #define CID_MERGE_AHEAD 16    /* entries of an input read ahead */
 #define CID_SWEEP_IDLE 2      /* at rest, this share of the keys */
-#define CID_BUILD_ENTRIES 16  /* entries written at once */
-#define CID_BUILD_VALUES 64
+#define CID_BUILD_ENTRIES 64  /* entries written at once: whole pages */
+#define CID_BUILD_VALUES 512
 #define CID_COUNT_STEP 16     /* entries counted in a step */
 #define CID_SCAN_KEYS 16      /* keys of a table taken at once by a listing */
 #define CID_PUNCH_PAGES 16    /* punched in a step */

@@ -6,6 +6,8 @@
 #include "store/part.h"
 
 enum { BUF_ENTRIES = CID_BUILD_ENTRIES, BUF_VALUES = CID_BUILD_VALUES };
+_Static_assert((BUF_ENTRIES * CID_ENTRY_BYTES) % CID_PAGE == 0, "whole pages are written");
+_Static_assert(BUF_VALUES >= CID_LEAF_MAX + CID_PAGE / 16, "a list fits beside what stays");
 
 static int scratch(struct cid_builder *b)
 {
@@ -113,21 +115,45 @@ static int write_entries(struct cid_builder *b)
 	uint64_t at = b->slot.pos + (b->n - b->nbuf) * CID_ENTRY_BYTES;
 	int rc = cid_pool_write(b->parts, at, b->buf, b->nbuf * sizeof(*b->buf));
 
-	if (rc == 0)
+	if (rc == 0) {
 		cid_pool_populate(b->parts, at, b->nbuf * sizeof(*b->buf));
-	if (rc == 0 && b->nbuf == BUF_ENTRIES)
 		cid_pool_writeback(b->parts, at, b->nbuf * sizeof(*b->buf));
+	}
 	b->nbuf = 0;
 	return rc;
 }
 
-static int write_packed(struct cid_builder *b)
+/* Whole pages, the rest stays for the next time; or all of it. */
+static int write_packed(struct cid_builder *b, bool all)
 {
-	size_t n = b->nvbuf * sizeof(*b->vbuf);
+	size_t n = b->nvbuf * sizeof(*b->vbuf), rest = all ? 0 : n % CID_PAGE;
 	uint64_t at = b->footer.packed_pos + b->packed_at - n;
-	int rc = cid_pool_write(b->lists->values, at, b->vbuf, n);
+	int rc = cid_pool_write(b->lists->values, at, b->vbuf, n - rest);
 
-	b->nvbuf = 0;
+	memmove(b->vbuf, (uint8_t *)b->vbuf + (n - rest), rest);
+	b->nvbuf = (uint32_t)(rest / sizeof(*b->vbuf));
+	return rc;
+}
+
+/* The last entries, the index and the footer at the end of the last page. */
+static int write_tail(struct cid_builder *b, size_t index_bytes)
+{
+	uint64_t from = (b->n - b->nbuf) * CID_ENTRY_BYTES;
+	size_t entries = b->nbuf * sizeof(*b->buf), n = b->slot.pages * (size_t)CID_PAGE - from;
+	uint8_t *tail = malloc(n);
+	int rc;
+
+	if (!tail)
+		return CIDSTORE_ENOMEM;
+	memcpy(tail, b->buf, entries);
+	memcpy(tail + entries, b->index->data, index_bytes);
+	memset(tail + entries + index_bytes, 0, n - entries - index_bytes - sizeof(b->footer));
+	memcpy(tail + n - sizeof(b->footer), &b->footer, sizeof(b->footer));
+	rc = cid_pool_write(b->parts, b->slot.pos + from, tail, n);
+	if (rc == 0 && entries)
+		cid_pool_populate(b->parts, b->slot.pos + from, entries);
+	b->nbuf = 0;
+	free(tail);
 	return rc;
 }
 
@@ -220,7 +246,7 @@ static int put_packed(struct cid_builder *b, struct cid_list_ref *ref)
 	int rc = 0;
 
 	if (b->nvbuf + b->nlist > BUF_VALUES)
-		rc = write_packed(b);
+		rc = write_packed(b, false);
 	if (rc)
 		return rc;
 	*ref = (struct cid_list_ref){
@@ -293,9 +319,7 @@ int cid_builder_end(struct cid_builder *b, struct cid_part **out)
 	while (b->bin < bins)
 		starts(b)[++b->bin] = (uint32_t)b->n;
 	if (b->nvbuf)
-		rc = write_packed(b);
-	if (rc == 0 && b->nbuf)
-		rc = write_entries(b);
+		rc = write_packed(b, true);
 	if (rc)
 		goto fail;
 	if (f->packed_pages) {
@@ -316,19 +340,14 @@ int cid_builder_end(struct cid_builder *b, struct cid_part **out)
 		b->slot.pages = 0;
 		b->slot.generation = f->last_run;
 	} else {
-		uint64_t end;
-
 		b->slot.pages = (uint32_t)pages;
 		b->slot.entries = (uint32_t)b->n;
 		f->pos = b->slot.pos;
 		f->entries = b->slot.entries;
 		f->index_sum = cid_sum_of(x->data, bytes, b->seed);
-		end = b->slot.pos + pages * CID_PAGE;
 		f->own = cid_sum_of(f, sizeof(*f), b->seed);
 		b->slot.sum = cid_sum_of(f, sizeof(*f), b->seed);
-		rc = cid_pool_write(b->parts, b->slot.pos + b->n * CID_ENTRY_BYTES, x->data, bytes);
-		if (rc == 0)
-			rc = cid_pool_write(b->parts, end - sizeof(*f), f, sizeof(*f));
+		rc = write_tail(b, bytes);
 		if (rc)
 			goto fail;
 		cid_pool_writeback(b->parts, b->slot.pos, pages * CID_PAGE);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "store/pool.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -149,14 +150,23 @@ const void *cid_pool_at(const struct cid_pool *p, uint64_t pos, size_t n)
 int cid_pool_write(struct cid_pool *p, uint64_t pos, const void *buf, size_t n)
 {
 	struct cid_segment *s = &p->seg[pos >> p->shift];
-	int rc;
+	uint64_t off = p->data_off + (pos & ((1ull << p->shift) - 1));
+	size_t rest = n % CID_PAGE, whole = n - rest;
+	uint8_t page[CID_PAGE];
+	int rc = 0;
 
+	assert(pos % CID_PAGE == 0);
 	if (!cid_pool_holds(p, pos, n))
 		return CIDSTORE_EINVAL;
 	s->dirty = true;
 	p->written += n;
-	rc = cid_io_write_full(p->io, s->fd, buf, n,
-			       p->data_off + (pos & ((1ull << p->shift) - 1)));
+	if (whole)
+		rc = cid_io_write_full(p->io, s->fd, buf, whole, off);
+	if (rc == 0 && rest) {
+		memcpy(page, (const uint8_t *)buf + whole, rest);
+		memset(page + rest, 0, CID_PAGE - rest);
+		rc = cid_io_write_full(p->io, s->fd, page, CID_PAGE, off + whole);
+	}
 	return rc ? cid_err_from_errno(rc) : 0;
 }
 

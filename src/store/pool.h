@@ -56,6 +56,9 @@ bool cid_pool_holds(const struct cid_pool *p, uint64_t pos, uint64_t n);
  * that the pool does not hold. */
 int cid_pool_read(const struct cid_pool *p, uint64_t pos, void *buf, size_t n);
 const void *cid_pool_at(const struct cid_pool *p, uint64_t pos, size_t n);
+/* From the beginning of a page; what the last page has behind them becomes zero.
+ * A page written in part would be read first, and a sector that went bad while
+ * nobody used it would fail that; one that is written over is good again. */
 int cid_pool_write(struct cid_pool *p, uint64_t pos, const void *buf, size_t n);
 /* Starts writeback of what was written; does not wait. */
 void cid_pool_writeback(struct cid_pool *p, uint64_t pos, uint64_t n);

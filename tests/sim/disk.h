@@ -213,6 +213,14 @@ uint64_t disk_mix(int file, uint64_t number, const void *sector);
 /* Makes a sector unreadable until it is written or the disk is healed. */
 void disk_spoil(struct disk *d, int file, uint64_t off);
 void disk_heal(struct disk *d);
+/* A write of these bytes, to the file that has the sector, leaves some of its page. */
+static inline bool disk_spoils_page(const struct disk *d, uint64_t off, uint64_t n)
+{
+	uint64_t page = d->spoilt_at / DISK_PAGE * DISK_PAGE;
+
+	return page < off + n && off < page + DISK_PAGE &&
+	       (page < off || off + n < page + DISK_PAGE);
+}
 static inline bool disk_spoils(const struct disk *d, int file, uint64_t off, uint64_t n)
 {
 	return d->spoilt == file && d->spoilt_at < off + n && off < d->spoilt_at + DISK_SECTOR;

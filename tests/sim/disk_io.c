@@ -105,6 +105,9 @@ static ssize_t sim_pwrite(void *self, int fd, const void *buf, size_t n, uint64_
 		return -EBADF;
 	if (d->dead)
 		return -EIO;
+	/* A page of which something stays would be read first. */
+	if (d->spoilt == x->file && disk_spoils_page(d, off, n))
+		return -EIO;
 	if (d->short_writes && n > DISK_PAGE && rng_one_in(&d->random, 16))
 		n = (size_t)rng_below(&d->random, n - 1) + 1;
 	if (d->capacity) {
