@@ -324,6 +324,8 @@ int cid_collect_note(struct cidstore *s, struct cidstore_id key, const struct ci
 int cid_collect_leaks(struct cidstore *s, uint64_t *freed_bytes);
 int cid_collect_write(struct cidstore *s, uint64_t *head);
 int cid_maintain_step(struct cidstore *s, bool *more); /* maintain.c; maint is held */
+/* Steps until there is room for another run; not EAGAIN. maint is held. */
+int cid_maintain_run_room(struct cidstore *s);
 void cid_maintain_wake(struct cidstore *s);
 int cid_maintain_start(struct cidstore *s);
 void cid_maintain_stop(struct cidstore *s);

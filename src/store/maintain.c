@@ -82,20 +82,14 @@ static void measure_runs(struct cidstore *s, const struct cid_view *v)
 	atomic_store(&s->run_bytes, bytes);
 }
 
-static void reclaim(struct cidstore *s)
+static struct cid_keep keep_of(struct cidstore *s)
 {
 	/* Readers go by what the root says; it may lag a setting by a commit. */
 	uint64_t grace = cid_cfg(s, CID_CFG_READER_GRACE_MS);
 	uint64_t said = s->root.config[CID_CFG_READER_GRACE_MS];
-	struct cid_reader_slot low;
-	struct cid_keep keep;
+	struct cid_reader_slot low = cid_pins_lowest(s);
 
-	if (s->old_views || s->old_parts)
-		cid_retired_free(s, false);
-	if (!s->space.nretired)
-		return;
-	low = cid_pins_lowest(s);
-	keep = (struct cid_keep){
+	return (struct cid_keep){
 		.own = cid_pin_lowest(s),
 		.view = low.view,
 		.snapshot = low.snapshot,
@@ -103,7 +97,37 @@ static void reclaim(struct cidstore *s)
 		.pin_ns = cid_cfg(s, CID_CFG_READER_PIN_MS) * MS,
 		.scarce = atomic_load(&s->nospace) || s->manual,
 	};
+}
+
+/* May free the view of a moment ago. */
+static void reclaim(struct cidstore *s)
+{
+	struct cid_keep keep;
+
+	if (s->old_views || s->old_parts)
+		cid_retired_free(s, false);
+	if (!s->space.nretired)
+		return;
+	keep = keep_of(s);
 	cid_space_reclaim(&s->space, s->root.generation, now(s), &keep);
+}
+
+/* On a full disk each commit gives back what was retired before it. But where
+ * somebody holds that, commits take space themselves, and give none. */
+static bool commit_frees(struct cidstore *s)
+{
+	struct cid_keep keep;
+
+	if (!atomic_load(&s->nospace) || !s->space.nretired)
+		return false;
+	keep = keep_of(s);
+	return keep.own >= s->space.epoch && keep.snapshot >= s->space.epoch &&
+	       keep.view >= s->space.epoch;
+}
+
+static bool commit_due(struct cidstore *s)
+{
+	return s->changed && (now(s) - s->last_commit >= COMMIT_MS * MS || commit_frees(s));
 }
 
 static bool unreadable(int rc)
@@ -143,7 +167,7 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 		s->changed = true; /* so that a shorter grace holds */
 	if (s->sweep_blocked && t >= s->sweep_retry)
 		s->sweep_blocked = 0;
-	reclaim(s); /* may free the view of a moment ago */
+	reclaim(s);
 	v = cid_view_now(s);
 	measure_runs(s, v);
 	if (t < s->tier_until && !s->awaiting && !atomic_load(&s->nospace) &&
@@ -160,8 +184,7 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 			s->tier_until += (s->tier_until - t) * (runs - CROWD / 2) / (CROWD / 2);
 		return rc;
 	}
-	if (s->changed && (t - s->last_commit >= COMMIT_MS * MS ||
-			   (atomic_load(&s->nospace) && s->space.nretired)))
+	if (commit_due(s))
 		return cid_commit(s);
 	if (s->tier.m.n) {
 		/* It needs room for as much again: a full disk has none. */
@@ -447,15 +470,48 @@ int cidstore_step(struct cidstore *s, int *more)
 	return rc;
 }
 
+/* A step of whatever makes fewer runs. */
+static int fewer_runs(struct cidstore *s)
+{
+	int rc;
+
+	if (s->sweep.upto)
+		rc = cid_sweep_step(s);
+	else if (s->tier.m.n)
+		rc = cid_tier_step(s);
+	else
+		rc = cid_sweep_start(s);
+	return merged(s, rc);
+}
+
+/* It rewrites as much as there is, in a store that may be large: space comes
+ * back and memory is kept on the way, as between any steps. */
+int cid_maintain_run_room(struct cidstore *s)
+{
+	while (cid_view_now(s)->nruns == CID_MAX_RUNS) {
+		int rc = s->sweep_blocked;
+
+		if (rc)
+			return rc;
+		cid_memory_keep(s, now(s));
+		reclaim(s);
+		rc = commit_due(s) ? cid_commit(s) : fewer_runs(s);
+		if (rc == CIDSTORE_ENOSPC && !atomic_load(&s->nospace))
+			atomic_store(&s->nospace, 1); /* it may do with what commits free */
+		else if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 /* A flush; where there are as many runs as there can be, a sweep goes first. */
 static int flush(struct cidstore *s)
 {
 	int rc;
 
+	reclaim(s);
 	while ((rc = cid_flush(s)) == CIDSTORE_EAGAIN) {
-		rc = s->sweep.upto ? merged(s, cid_sweep_step(s)) :
-		     s->tier.m.n   ? merged(s, cid_tier_step(s)) :
-				     merged(s, cid_sweep_start(s));
+		rc = cid_maintain_run_room(s);
 		if (rc)
 			break;
 	}

@@ -416,13 +416,10 @@ static int resume_log(struct cidstore *s, const struct cid_wal_scan *sc, bool to
  * No root tells of the end of the log yet, so nothing may be noted behind it. */
 static int make_room_for_run(struct cidstore *s)
 {
-	int rc = 0;
+	int rc;
 
 	s->unnoted = true;
-	while (rc == 0 && cid_view_now(s)->nruns == CID_MAX_RUNS)
-		rc = s->sweep_blocked ? s->sweep_blocked :
-		     s->sweep.upto    ? cid_sweep_step(s) :
-					cid_sweep_start(s);
+	rc = cid_maintain_run_room(s);
 	s->unnoted = false;
 	return rc;
 }
@@ -578,10 +575,12 @@ static int open_once(const struct cid_io *io, const char *path, unsigned flags,
 		rc = repair_roots(s, bad);
 	if (rc == 0 && s->readonly && !(flags & CID_OPEN_AS_IT_IS))
 		rc = cid_follow_init(s, flags & CIDSTORE_COMMITTED, err);
-	else if (rc == 0)
+	else if (rc == 0) {
+		/* Recovery may free what readers hold. */
+		if (!s->readonly)
+			cid_pins_open(s);
 		rc = recover(s, err);
-	if (rc == 0 && !s->readonly)
-		cid_pins_open(s);
+	}
 	s->last_commit = s->tune.taker.at = io->monotonic(io->self);
 	if (rc == 0 && !s->readonly && !s->manual)
 		rc = cid_maintain_start(s);
