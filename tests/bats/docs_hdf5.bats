@@ -150,8 +150,7 @@ END
 	cid_mount
 	# Segments that come later are kept as well.
 	cid_ids 1 100000 | sed "s/\$/$(cid_id 1)/" | xxd -r -p > "$CTL/ingest"
-	echo 1 > "$CTL/compact"
-	echo 1 > "$CTL/checkpoint"
+	cid_job compact
 	assert_file_exist "$STORE/buckets-1.h5"
 	run $PYTHON - "$STORE"/*.h5 << 'END'
 import h5py, sys

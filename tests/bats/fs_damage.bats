@@ -15,9 +15,7 @@ setup() {
 		seq 1001 3000 | awk '{ printf "%032x%032x", 7, $1 }'
 		seq 1001 1020 | awk '{ printf "%032x%032x", 8, $1 }'
 	} | xxd -r -p > "$CTL/ingest"
-	echo 1 > "$CTL/compact"
-	run timeout "$DEADLINE" sh -c "until grep -q '^maintaining 0' '$CTL/stats'; do :; done"
-	assert_success
+	cid_job compact
 	cid_umount
 	mv "$STORE" "$TMP/whole"
 }

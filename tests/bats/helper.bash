@@ -186,6 +186,13 @@ cid_stat() {
 	awk -v n="$1" '$1 == n { print $2 }' "${2:-$MNT}/.cidstore/stats"
 }
 
+# cid_job NAME: asks for compact, gc or verify, which go on behind the write, and
+# returns when it is over.
+cid_job() {
+	echo 1 > "$CTL/$1"
+	timeout "$DEADLINE" sh -c 'until grep -q "^running 0" "$1"; do sleep 0.02; done' - "$CTL/$1"
+}
+
 # cid_errno ERRNO-NAME COMMAND...: the command fails with this error. The
 # message is the one of strerror(3), as all tools print it.
 cid_errno() {
