@@ -319,6 +319,7 @@ static int replay(struct cidstore *s, struct cid_mem *m, struct cid_wal_scan *sc
 	sc->nspans = r->log_spans;
 	memcpy(sc->spans, r->log_span, sizeof(sc->spans));
 	sc->known_durable = r->log_durable;
+	sc->ahead = cid_replay_ahead;
 	rc = cid_wal_scan(ring, r->log_records, sc, cid_replay_record, &p);
 	/* Was the log used again from where this root would read it, or by a
 	 * generation that this root does not know? */

@@ -28,6 +28,14 @@ static int replay_commit(struct cid_replay *p, const struct cid_record *r)
 	return 0;
 }
 
+/* Replaying is waiting for the table's slots, each in a line of its own. */
+void cid_replay_ahead(void *arg, struct cidstore_id key)
+{
+	const struct cid_replay *p = arg;
+
+	cid_mem_prefetch(p->m, cid_hash(key, p->seed));
+}
+
 int cid_replay_record(void *arg, const struct cid_record *r)
 {
 	static const enum cid_mem_kind kind[] = {

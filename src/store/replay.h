@@ -19,6 +19,8 @@ struct cid_replay {
  * `generation`: nothing was applied. CIDSTORE_ECORRUPT also where the table
  * has no room. */
 int cid_replay_record(void *arg, const struct cid_record *r);
+/* A record with this key, or not, comes soon. */
+void cid_replay_ahead(void *arg, struct cidstore_id key);
 void cid_replay_drop_group(struct cid_replay *p);
 
 #endif

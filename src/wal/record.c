@@ -31,7 +31,7 @@ void cid_record_pack(const struct cid_record *r, uint8_t out[CID_RECORD_BYTES])
 	memcpy(out + 2, &r->nanos, 8);
 	memcpy(out + 10, &r->seq, 4);
 	memcpy(out + 14, &shard, 4);
-	memcpy(out + 18, &r->key, 16);
+	memcpy(out + CID_RECORD_KEY_AT, &r->key, 16);
 	memcpy(out + 34, &r->value, 16);
 	memset(out + AT_CRC, 0, 4);
 	memcpy(out + AT_LSN, &lsn, 6);
@@ -51,7 +51,7 @@ bool cid_record_unpack(const uint8_t in[CID_RECORD_BYTES], struct cid_record *ou
 	out->opcode = in[0] & 63;
 	memcpy(&out->nanos, in + 2, 8);
 	memcpy(&out->seq, in + 10, 4);
-	memcpy(&out->key, in + 18, 16);
+	memcpy(&out->key, in + CID_RECORD_KEY_AT, 16);
 	memcpy(&out->value, in + 34, 16);
 	out->lsn = 0;
 	memcpy(&out->lsn, in + AT_LSN, 6);

@@ -22,10 +22,12 @@
 #define CID_WAL_RECORD_H
 
 #include <stdbool.h>
+#include <string.h>
 #include "base/id.h"
 
 #define CID_RECORD_BYTES 64
 #define CID_RECORD_VERSION 1
+#define CID_RECORD_KEY_AT 18
 #define CID_RECORD_LSN_AT 54
 #define CID_LSN_MAX ((1ull << 48) - 1)
 
@@ -60,6 +62,15 @@ struct cid_record {
 void cid_record_pack(const struct cid_record *r, uint8_t out[CID_RECORD_BYTES]);
 /* False where the checksum does not hold. The fields are not judged. */
 bool cid_record_unpack(const uint8_t in[CID_RECORD_BYTES], struct cid_record *out);
+/* The key where a record stands, whether there is one or not. */
+static inline struct cidstore_id cid_record_key(const uint8_t in[CID_RECORD_BYTES])
+{
+	struct cidstore_id key;
+
+	memcpy(&key, in + CID_RECORD_KEY_AT, sizeof(key));
+	return key;
+}
+
 /* Puts one or two flipped bits right; the number corrected, or -1. */
 int cid_record_correct(uint8_t rec[CID_RECORD_BYTES]);
 

@@ -11,7 +11,7 @@
 #include "base/plant.h"
 #include "os/mapped.h"
 
-enum { NOTE_EVERY = CID_NOTE_EVERY, PAGE = 4096, ZERO_PIECE = 65536 };
+enum { NOTE_EVERY = CID_NOTE_EVERY, PAGE = 4096, ZERO_PIECE = 65536, AHEAD = 16 };
 
 int cid_wal_init(struct cid_wal *w, const struct cid_io *io, int fd, uint64_t data_off,
 		 uint64_t records, bool writable)
@@ -250,6 +250,9 @@ int cid_wal_scan(uint8_t *ring, uint64_t records, struct cid_wal_scan *sc,
 		struct cid_record r;
 		int rc;
 
+		if (sc->ahead)
+			sc->ahead(arg, cid_record_key(ring + ((lsn + AHEAD) & (records - 1)) *
+								     CID_RECORD_BYTES));
 		if (!cid_record_unpack(slot, &r) || !expected(sc, &r, lsn)) {
 			uint8_t copy[CID_RECORD_BYTES];
 			int bits;

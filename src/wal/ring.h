@@ -104,6 +104,9 @@ struct cid_wal_scan {
 	bool dirty_tail;		/* out: later slots hold records of this generation */
 	bool overtaken;			/* out: and some that a newer root has seen written */
 	uint64_t hole;			/* of cid_wal_peek: damage here is the end; 0: none */
+	/* in, of cid_wal_scan: told of the key of a record some time before fn is;
+	 * it is not verified, and may be anything. NULL is allowed. */
+	void (*ahead)(void *arg, struct cidstore_id key);
 };
 /* Walks the records in `ring` (a copy of the whole ring; bits may be corrected
  * in it), calling fn for each in order. CIDSTORE_ECORRUPT where a record known
