@@ -15,10 +15,10 @@ enum {
 	CROWDED = 200, /* of a thousand single changes wait: pieces are too large */
 	CLEAR = 50,    /* so few: they may grow */
 	CROWDED_WINDOWS = 2,
-	CLEAR_WINDOWS = 8,
+	CLEAR_WINDOWS = 16,
 	SHARE_CALLERS = 25, /* callers at once, in tenths, from which sharing helps */
 	ALONE_CALLERS = 15,
-	SHARE_WINDOWS = 3,
+	SHARE_WINDOWS = 2,
 	ALONE_WINDOWS = 2,
 	SHARE_PART = 10, /* of the time of a sync is waited for others */
 	TRIAL_WINDOWS = 8,
@@ -30,8 +30,8 @@ enum {
 	ERRORS_PERMILLE = 1
 };
 
-#define SHARE_NS   (500 * US) /* a sync that takes so long is worth sharing */
-#define QUICK_NS   (250 * US) /* one that takes less is not */
+#define SHARE_NS   (800 * US) /* a sync that takes so long is worth sharing */
+#define QUICK_NS   (500 * US) /* one that takes less is not */
 #define SLOW_NS	   (1 * S)    /* no call should take so long */
 #define CALM_NS	   (30 * S)   /* a value that kept for so long moves as soon as at first */
 #define WRONG_NS   (120 * S)
@@ -114,7 +114,7 @@ static void tune_batch(struct cid_tuner *t, const struct cid_gauge_window *w, st
 	less = insists(&c->down, single && share >= CROWDED, CROWDED_WINDOWS, c);
 	more = insists(&c->up, !single || share < CLEAR, CLEAR_WINDOWS, c);
 	if (less && v > CID_TUNE_BATCH_LEAST) {
-		v = v / 4 > CID_TUNE_BATCH_LEAST ? v / 4 : CID_TUNE_BATCH_LEAST;
+		v = v / 16 > CID_TUNE_BATCH_LEAST ? v / 16 : CID_TUNE_BATCH_LEAST;
 		move(t, l, w->now, CID_TUNE_BATCH, v, CID_TUNE_CROWDED, share);
 	} else if (more && v < most) {
 		v = v * 2 < most ? v * 2 : most;

@@ -48,7 +48,7 @@ struct cid_bench_run {
 extern const struct cid_bench_run cid_bench_insert, cid_bench_zipf, cid_bench_lookup,
 	cid_bench_sets, cid_bench_single, cid_bench_delete, cid_bench_reopen, cid_bench_cold_lookup,
 	cid_bench_cold_insert, cid_bench_mount, cid_bench_raw, cid_bench_costs,
-	cid_bench_readers;
+	cid_bench_readers, cid_bench_tune;
 
 /* ---- stores ---- */
 

@@ -50,7 +50,7 @@ static const struct cid_bench_run *const runs[] = {
 	&cid_bench_insert,	&cid_bench_zipf,   &cid_bench_lookup, &cid_bench_sets,
 	&cid_bench_single,	&cid_bench_delete, &cid_bench_reopen, &cid_bench_cold_lookup,
 	&cid_bench_cold_insert, &cid_bench_mount,  &cid_bench_raw,    &cid_bench_costs,
-	&cid_bench_readers,
+	&cid_bench_readers,	&cid_bench_tune,
 };
 
 #define RUNS (sizeof(runs) / sizeof(runs[0]))

@@ -81,6 +81,18 @@ assert {"insert", "lookup"} <= {r["run"] for r in json.load(sys.stdin)}'
 	assert_output readers.json
 }
 
+@test "bench tune: autotune and fixed settings, each with its rates and a score" {
+	tiny tune
+	holds tune.json 'len([n for n in f if n.endswith("_score")]) >= 8 and "default_score" in f'
+	holds tune.json 'all(f["auto_" + r] > 0 for r in ("bulk", "beside", "steady", "read"))'
+	holds tune.json 'all(0 < f[n] <= 1.0001 for n in f if n.endswith("_score") and n != "auto_score")'
+	# The best fixed setting of each rate is what all are measured by.
+	holds tune.json 'abs(f["auto_of_best_fixed"] * max(f[n] for n in f if n.endswith("_score")
+		and n != "auto_score") / f["auto_score"] - 1) < 1e-4'
+	run ls
+	assert_output tune.json
+}
+
 @test "bench mount: the same pairs through a mount and the library, and listings" {
 	cid_need_fuse
 	# The daemon must not keep the descriptors bats waits for.
@@ -168,7 +180,13 @@ assert {"insert", "lookup"} <= {r["run"] for r in json.load(sys.stdin)}'
 	assert_success
 	assert_output --partial "1 B keys, 100 B values, by key:"
 	# What it was calibrated with it must give back.
-	assert_output --regexp 'rate +[0-9.]+ +[0-9.]+ +[-+]0 %'
+	assert_output --regexp 'rate +[0-9.e+]+ +[0-9.e+]+ +[-+]0 %'
+	# A file may hold both a load and a recovery.
+	cidctl bench -q --keys=3000 --seconds=1 -o reader_grace_ms=0 --json=both.json insert reopen
+	run "$top_srcdir/scripts/scale-model" costs.json --check both.json insert.json
+	assert_success
+	assert_output --regexp 'recovery +[0-9.e+-]+ +[0-9.e+-]+ '
+	assert_output --regexp '[0-9]+ of 11 figures within 25 %'
 	"$top_srcdir/scripts/scale-model" costs.json --json | /usr/bin/python3 -c '
 import json, sys
 rows = json.load(sys.stdin)
@@ -184,4 +202,16 @@ assert all(r["disk_peak"] >= r["disk"] > r["keys"] * 60 for r in rows)'
 		run "$hotpath" run "$path" "$path"
 		assert_output 40000
 	done
+}
+
+@test "the model's table of bytes in HACKING is what it computes now" {
+	local table=$BATS_TEST_TMPDIR/table
+
+	"$top_srcdir/scripts/scale-model" --bytes > "$table"
+	/usr/bin/python3 - "$table" "$top_srcdir/HACKING" << 'END'
+import sys
+table, text = open(sys.argv[1]).read(), open(sys.argv[2]).read()
+if table not in text:
+    sys.exit("HACKING has another table than:\n" + table)
+END
 }
