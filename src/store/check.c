@@ -118,7 +118,9 @@ static void check_files(struct check *c)
 }
 
 /* A twin that verifies and is older was about to be written when power failed;
- * one that does not is damage, which opening for writing puts right. */
+ * one that does not was being written then, or is damage: the latter where the
+ * log says that this root was durable, both copies of it. Either way opening for
+ * writing puts it right. */
 static int check_roots(struct check *c)
 {
 	struct cidstore *s = c->s;
@@ -132,7 +134,7 @@ static int check_roots(struct check *c)
 						 CID_H5_ROOT_OFFSET + pair * sizeof(*two)));
 	for (unsigned i = 0; rc == 0 && i < 2; i++) {
 		c->out->units++;
-		if (!cid_root_valid(&two[i]))
+		if (!cid_root_valid(&two[i]) && s->root_committed)
 			found(c, "main.h5: copy %u of the newest root does not verify; the other "
 				 "repairs it", pair + i);
 	}

@@ -181,6 +181,7 @@ struct cidstore {
 	struct cid_mem *awaiting;  /* flushed, but not committed */
 	bool leaks_due;		   /* the deletion log missed something */
 	bool merge_spans;	   /* the root has no room for another log span */
+	bool root_committed;	   /* when it was opened, its root was known to be whole */
 	bool unnoted;		   /* nothing is noted in the log: its end is not settled */
 	_Atomic uint64_t nospace;  /* the disk is full, or nearly: only deletions go on */
 	_Atomic int stuck;	   /* why the last step could not flush: no room before it can */

@@ -337,6 +337,7 @@ static int replay(struct cidstore *s, struct cid_mem *m, struct cid_wal_scan *sc
 		m->first_lsn = r->log_first;
 		rc = cid_repair_log(s->repair, ring, r, sc, cid_replay_record, &p);
 	}
+	s->root_committed = p.committed || r->generation == 1;
 	*torn = sc->dirty_tail || CID_PLANT(9);
 	if (rc == 0 && p.begin) {
 		for (uint64_t i = 0; CID_PLANT(11) && i < p.have; i++)

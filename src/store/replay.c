@@ -77,6 +77,7 @@ int cid_replay_record(void *arg, const struct cid_record *r)
 		return replay_commit(p, r);
 	case CID_OP_CHECKPOINT:
 		/* Written after its root was durable: there is a newer one. */
+		p->committed |= r->value.high == p->generation;
 		return r->value.high > p->generation ? CIDSTORE_EEXPIRED : 0;
 	case CID_OP_DURABLE:
 		if (r->value.low > p->durable && r->value.low < r->lsn)

@@ -9,6 +9,7 @@ struct cid_replay {
 	struct cid_mem *m;
 	uint64_t seed, log_records;
 	uint64_t generation;	/* of the root that is replayed onto */
+	bool committed;		/* a record says that this root was durable */
 	uint64_t durable;	/* highest lsn a record vouched for */
 	struct cid_op *group;	/* operations since a BEGIN */
 	uint64_t expect, have;	/* how many it announced, how many came */

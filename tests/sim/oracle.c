@@ -169,8 +169,11 @@ static uint64_t judge(struct world *w, bool all)
 	figures->recovered++;
 	figures->kind[w->crash.kind]++;
 	crash_build(b->disk, w->disk, &w->crash);
-	disk_watch(b->disk);
 	b->kind = w->crash.kind;
+	/* A crash leaves nothing that a check would call damage. */
+	if (!w->creating && rng_one_in(&r, 8))
+		world_check(b);
+	disk_watch(b->disk);
 	b->ledger = w->ledger;
 	b->op = b->op_events = 0;
 	b->nnested = 0;
