@@ -8,6 +8,10 @@
  * on with the commit that frees them, so a crash repeats a record or does not,
  * and never frees twice. Records that find the log full are dropped: looking
  * for leaks finds their trees.
+ *
+ * One bad sector is not in the way of all that was deleted after it. A record
+ * whose tree cannot be read is written again at the head and waits there for a
+ * while; after some tries it is dropped. So is a page of the log.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +19,9 @@
 #include "base/plant.h"
 #include "store/engine.h"
 #include "store/reach.h"
+
+enum { TRIES = 3 };
+#define RETRY_NS 30000000000ull
 
 /* A tree's root block in one word: page number, children - 1, level. */
 uint64_t cid_group_pack(const struct cid_list_ref *r)
@@ -146,44 +153,93 @@ static int free_block(void *arg, const struct cid_tree_block *b)
 	return cid_space_retire(&s->space, CID_POOL_VALUES, b->pos, pages);
 }
 
-int cid_collect(struct cidstore *s, bool *more)
+/* True where what cannot be read is worth another try. What is in the log before
+ * `upto` is not held up by it. */
+static bool put_off(struct cidstore *s, int rc, uint64_t upto)
 {
-	struct cid_deletion_page *p;
+	uint64_t now = s->io->monotonic(s->io->self);
+
+	if (rc != CIDSTORE_EIO)
+		return false;
+	s->c.errors++;
+	if (s->collect.tries == TRIES)
+		return false;
+	if (now >= s->collect.retry) {
+		s->collect.retry = now + RETRY_NS;
+		s->collect.upto = upto;
+		s->collect.tries++;
+	}
+	return true;
+}
+
+static int collect_record(struct cidstore *s, const struct cid_deletion *d)
+{
+	size_t retired = s->space.nstep_retire;
+	uint64_t freed = s->c.gc_freed_bytes;
+	bool yes;
+	int rc = referred(s, d, &yes);
+
+	if (rc == 0 && !yes)
+		rc = cid_group_walk(s->t.values, d->value_group, free_block, s);
+	if (put_off(s, rc, s->root.deletion_head)) {
+		struct cid_list_ref ref;
+
+		/* All of it at once, or it would be freed twice. */
+		s->space.nstep_retire = retired;
+		s->c.gc_freed_bytes = freed;
+		cid_group_unpack(d->value_group, &ref);
+		return cid_collect_note(s, d->key, &ref);
+	}
+	/* It frees nothing while something cannot be read, or told. */
+	if (rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO) {
+		s->leaks_due = true;
+		return 0;
+	}
+	return rc;
+}
+
+bool cid_collect_due(struct cidstore *s)
+{
+	const struct cid_root *r = &s->root;
+
+	if (r->deletion_tail == r->deletion_head && s->ndel == 0) {
+		s->collect.tries = 0;
+		return false;
+	}
+	return r->deletion_tail < s->collect.upto ||
+	       s->io->monotonic(s->io->self) >= s->collect.retry;
+}
+
+int cid_collect(struct cidstore *s)
+{
+	struct cid_deletion_page *p = aligned_alloc(CID_PAGE, sizeof(*p));
+	size_t notes = s->ndel;
 	int rc;
 
-	*more = s->root.deletion_tail < s->root.deletion_head;
-	if (!*more)
-		return 0;
-	p = aligned_alloc(CID_PAGE, sizeof(*p));
 	if (!p)
 		return CIDSTORE_ENOMEM;
 	rc = cid_deletion_read(s->io, s->delfd, &s->root, s->root.deletion_tail, p);
-	if (rc == CIDSTORE_ECORRUPT) {
+	if (put_off(s, rc, 0)) {
+		free(p);
+		return rc;
+	}
+	if (rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO) {
 		/* The page is lost; looking for leaks finds what it named. */
-		s->t.corrupt++;
+		s->t.corrupt += rc == CIDSTORE_ECORRUPT;
 		s->leaks_due = true;
 		p->count = 0;
 		rc = 0;
 	}
 	cid_space_begin(&s->space);
-	for (uint32_t i = 0; rc == 0 && i < p->count; i++) {
-		bool yes;
-
-		/* What cannot be told, or found, is left for the search for leaks,
-		 * which frees nothing while something cannot be read. */
-		rc = referred(s, &p->rec[i], &yes);
-		if (rc == 0 && !yes)
-			rc = cid_group_walk(s->t.values, p->rec[i].value_group, free_block, s);
-		if (rc == CIDSTORE_ECORRUPT) {
-			s->leaks_due = true;
-			rc = 0;
-		}
-	}
+	for (uint32_t i = 0; rc == 0 && i < p->count; i++)
+		rc = collect_record(s, &p->rec[i]);
 	cid_space_end(&s->space, rc == 0);
 	free(p);
 	if (rc == 0) {
 		s->root.deletion_tail++;
 		s->changed = true;
+	} else {
+		s->ndel = notes;
 	}
 	return rc;
 }

@@ -78,6 +78,13 @@ struct cid_sweep {
 	uint64_t *run_at;     /* next entry of each */
 };
 
+/* Deletions whose trees could not be read. */
+struct cid_collecting {
+	uint64_t retry; /* monotonic ns; before that nothing is collected */
+	uint64_t upto;	/* but pages of the deletion log before this one */
+	unsigned tries;
+};
+
 /* Runs that are being merged with each other. */
 struct cid_tier {
 	struct cid_merge m; /* n == 0: none */
@@ -151,12 +158,12 @@ struct cidstore {
 	bool want_rest;		  /* act as if writers were at rest */
 	int sweep_blocked;	  /* why a part cannot be read: no sweeps */
 	uint64_t sweep_retry;	  /* but from then on, monotonic ns */
-	uint64_t collect_retry;	  /* no look at the deletion log before */
 	pthread_t maint_thread, sync_thread;
 	bool threads;
 	struct cid_space space;
 	struct cid_lists lists;
 	struct cid_builder builder;
+	struct cid_collecting collect;
 	struct cid_sweep sweep;
 	struct cid_tier tier;
 	struct {
@@ -320,11 +327,15 @@ void cid_base_count(struct cidstore *s, const struct cid_part *p, int sign);
 int cid_bucket_merge_step(struct cidstore *s, bool *more); /* buddies.c */
 bool cid_count_due(struct cidstore *s);		   /* count.c */
 int cid_count_step(struct cidstore *s);
-int cid_collect(struct cidstore *s, bool *more);	   /* collect.c */
+bool cid_collect_due(struct cidstore *s);	  /* collect.c; true also where it is to commit first */
+int cid_collect(struct cidstore *s);		  /* the next page of the deletion log */
 int cid_collect_note(struct cidstore *s, struct cidstore_id key, const struct cid_list_ref *tree);
 int cid_collect_leaks(struct cidstore *s, uint64_t *freed_bytes);
 int cid_collect_write(struct cidstore *s, uint64_t *head);
 int cid_maintain_step(struct cidstore *s, bool *more); /* maintain.c; maint is held */
+/* What a merge returned: 0 where it met what cannot be read; no other begins for
+ * a while then. */
+int cid_maintain_merged(struct cidstore *s, int rc);
 /* Steps until there is room for another run; not EAGAIN. maint is held. */
 int cid_maintain_run_room(struct cidstore *s);
 void cid_maintain_wake(struct cidstore *s);

@@ -137,7 +137,7 @@ static bool unreadable(int rc)
 
 /* A part that cannot be read cannot be merged. What is there stays as it is;
  * fsck tells what to do. A device that failed may do better in a while. */
-static int merged(struct cidstore *s, int rc)
+int cid_maintain_merged(struct cidstore *s, int rc)
 {
 	if (!unreadable(rc))
 		return rc;
@@ -172,7 +172,7 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 	measure_runs(s, v);
 	if (t < s->tier_until && !s->awaiting && !atomic_load(&s->nospace) &&
 	    (s->tier.m.n || cid_tier_choose(s, &first, &n)))
-		return merged(s, s->tier.m.n ? cid_tier_step(s) : cid_tier_start(s, first, n));
+		return cid_maintain_merged(s, s->tier.m.n ? cid_tier_step(s) : cid_tier_start(s, first, n));
 	if (s->awaiting || (v->frozen && (v->nruns < CID_MAX_RUNS || s->sweep_blocked))) {
 		uint32_t runs = v->nruns;
 		int rc = cid_flush(s);
@@ -191,38 +191,32 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 		if (atomic_load(&s->nospace))
 			cid_tier_drop(s);
 		else
-			return merged(s, cid_tier_step(s));
+			return cid_maintain_merged(s, cid_tier_step(s));
 	}
 	/* Runs that meet the buckets at once need not meet each other before. */
 	if (!sweep_due(s, v, rest) && cid_tier_choose(s, &first, &n))
-		return merged(s, cid_tier_start(s, first, n));
+		return cid_maintain_merged(s, cid_tier_start(s, first, n));
 	if (s->sweep.upto)
-		return merged(s, cid_sweep_step(s));
+		return cid_maintain_merged(s, cid_sweep_step(s));
 	if (sweep_due(s, v, rest)) {
 		s->want_sweep = false;
-		return merged(s, cid_sweep_start(s));
+		return cid_maintain_merged(s, cid_sweep_start(s));
 	}
 	if (s->buddy_at != UINT64_MAX) {
 		bool again;
 
 		return cid_bucket_merge_step(s, &again);
 	}
-	if (t >= s->collect_retry && (s->root.deletion_tail < s->root.deletion_head || s->ndel)) {
-		bool again;
-		int rc;
-
+	if (cid_collect_due(s)) {
 		/* Records not committed yet are not there yet. */
 		if (s->root.deletion_tail == s->root.deletion_head)
 			return cid_commit(s);
-		rc = cid_collect(s, &again);
-		if (rc == CIDSTORE_EIO)
-			s->collect_retry = t + RETRY_IO_MS * MS;
-		return rc;
+		return cid_collect(s);
 	}
 	if (s->changed)
 		return cid_commit(s);
 	if (rest && cid_count_due(s))
-		return merged(s, cid_count_step(s));
+		return cid_maintain_merged(s, cid_count_step(s));
 	if (rest && s->leaks_due) {
 		uint64_t freed;
 		int rc = cid_collect_leaks(s, &freed);
@@ -481,7 +475,7 @@ static int fewer_runs(struct cidstore *s)
 		rc = cid_tier_step(s);
 	else
 		rc = cid_sweep_start(s);
-	return merged(s, rc);
+	return cid_maintain_merged(s, rc);
 }
 
 /* It rewrites as much as there is, in a store that may be large: space comes
@@ -615,8 +609,12 @@ int cidstore_gc(struct cidstore *s)
 	int rc = cidstore_checkpoint(s);
 	uint64_t freed;
 
-	if (rc == 0)
+	if (rc == 0) {
+		take_maint(s);
+		s->collect.retry = 0;
+		pthread_mutex_unlock(&s->maint);
 		rc = run_down(s);
+	}
 	if (rc)
 		return rc;
 	take_maint(s);

@@ -450,17 +450,9 @@ static int recover(struct cidstore *s, struct cidstore_error *err)
 	}
 	if (rc == 0)
 		rc = resume_log(s, &sc, torn);
-	if (rc == 0 && !s->readonly && !s->repair) {
-		rc = cid_sweep_resume(s);
-		if (rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO) {
-			/* As in a sweep that meets it: the rest can be used. */
-			cid_sweep_give_up(s);
-			s->sweep_blocked = rc;
-			s->sweep_retry = UINT64_MAX;
-			s->c.errors++;
-			rc = 0;
-		}
-	}
+	/* What a sweep cannot read keeps nobody from using the rest. */
+	if (rc == 0 && !s->readonly && !s->repair)
+		rc = cid_maintain_merged(s, cid_sweep_resume(s));
 	if (rc == 0 && s->repair && s->repair->lost)
 		rc = s->repair->lost(s->repair->arg, NULL);
 	if (rc == 0 && s->changed && !s->readonly) {

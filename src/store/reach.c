@@ -397,7 +397,11 @@ static int walk_deletions(struct cid_reach *w)
 			rc = cid_group_walk(&w->pool[CID_POOL_VALUES], p->rec[i].value_group,
 					    tree_block, &b);
 			w->deep = deep;
-			if (rc == CIDSTORE_ECORRUPT || (unreadable(rc) && w->damage))
+			if (unreadable(rc) && w->damage)
+				rc = damaged(w, "page %" PRIu64 " of the deletion log, record %u: a "
+						"block of the set cannot be read (a mount finds "
+						"its space)", n, i);
+			else if (rc == CIDSTORE_ECORRUPT)
 				rc = 0;
 		}
 	}

@@ -108,6 +108,35 @@ static void *map(void *self, int fd, uint64_t off, size_t n, bool writable)
 	return p;
 }
 
+/* ---- blocks that cannot be read from a file ---- */
+
+static char failing;	 /* the kind of file; 0: none */
+static uint64_t fails_at; /* where; UINT64_MAX: the first block that is asked for */
+static unsigned failed;
+
+static ssize_t read_file(void *self, int fd, void *buf, size_t n, uint64_t off)
+{
+	bool fails = false;
+
+	pthread_mutex_lock(&lock);
+	for (int i = 0; i < SEGMENTS && failing; i++)
+		if (mapping[i].fd == fd && mapping[i].kind == failing) {
+			if (fails_at == UINT64_MAX)
+				fails_at = off;
+			fails = off <= fails_at && fails_at < off + n;
+		}
+	failed += fails;
+	pthread_mutex_unlock(&lock);
+	return fails ? -EIO : cid_io_posix.pread(self, fd, buf, n, off);
+}
+
+static void spoil(char kind)
+{
+	fails_at = UINT64_MAX;
+	failed = 0;
+	failing = kind;
+}
+
 static void set_rights(char kind, int rights)
 {
 	pthread_mutex_lock(&lock);
@@ -198,6 +227,8 @@ static void put(uint64_t from, unsigned keys, bool sets)
 	}
 }
 
+static struct cid_io io;
+
 static void fresh(const char *name, unsigned flags)
 {
 	static const struct cidstore_geometry geo = { .log_bytes = 1 << 20,
@@ -205,7 +236,6 @@ static void fresh(const char *name, unsigned flags)
 						      .bucket_bytes = 16384,
 						      .promotion_threshold = 64,
 						      .hash_seed = 11 };
-	static struct cid_io io;
 	struct cidstore_error err;
 
 	(void)snprintf(dir, sizeof(dir), "%s/%s", base, name);
@@ -215,6 +245,7 @@ static void fresh(const char *name, unsigned flags)
 	io.open = open_file;
 	io.close = close_file;
 	io.map = map;
+	io.pread = read_file;
 	if (cidstore_create(dir, &geo, &err) || cid_store_open_io(&io, dir, flags, &s, &err))
 		tap_bail("%s", err.message);
 	put(0, KEYS, true);
@@ -470,6 +501,88 @@ static void shrinking(void)
 		0, "fsck finds nothing");
 }
 
+/* Two large sets lose their keys; a block of one of them cannot be read. */
+static void orphans(void)
+{
+	static struct cidstore_pair p[LARGE];
+	const struct cidstore_id gone[] = { key_id(OTHER), key_id(OTHER + 1) };
+	struct cidstore_report report;
+	struct cidstore_error err;
+	struct cidstore_stats before, st;
+
+	fresh("orphans", CIDSTORE_MANUAL);
+	for (unsigned k = 0; k < 2; k++) {
+		for (unsigned i = 0; i < LARGE; i++)
+			p[i] = (struct cidstore_pair){ gone[k], value_id(i) };
+		if (cidstore_insert(s, p, LARGE, NULL))
+			tap_bail("insert");
+	}
+	if (cidstore_compact(s) || cidstore_delete_keys(s, gone, 2, NULL) ||
+	    cidstore_checkpoint(s))
+		tap_bail("delete");
+	cidstore_stats(s, &before);
+	spoil('v');
+	tap_int(cidstore_compact(s), 0, "swept");
+	cidstore_stats(s, &st);
+	tap_ok(failed > 0 && st.errors > before.errors, "a block of a set that is gone: reported");
+	tap_ok(st.gc_freed_bytes - before.gc_freed_bytes >= LARGE * 16,
+	       "%llu bytes of the other one are free all the same",
+	       (unsigned long long)(st.gc_freed_bytes - before.gc_freed_bytes));
+	tap_int(st.gc_pending, 1, "the one waits for another try");
+	for (int i = 0; i < 2; i++) {
+		__atomic_add_fetch(&later, RETRY_S * 1000000000ull, __ATOMIC_RELAXED);
+		tap_int(cidstore_wait_idle(s), 0, "left alone in a while");
+	}
+	cidstore_stats(s, &st);
+	tap_int(st.gc_pending, 1, "it still waits");
+	__atomic_add_fetch(&later, RETRY_S * 1000000000ull, __ATOMIC_RELAXED);
+	tap_int(cidstore_wait_idle(s), 0, "left alone once more");
+	cidstore_stats(s, &st);
+	tap_int(st.gc_pending, 0, "it is found without being read");
+	failing = 0;
+	tap_int(cidstore_close(s), 0, "closed");
+	tap_int(cidstore_check(dir, 0, NULL, NULL, &report, &err), 0, "it can be checked");
+	tap_int(report.errors + report.leaked_bytes, 0, "and no page is lost");
+}
+
+/* A sweep that was cut off cannot go on at open: it does, in a while. */
+static void resumed(void)
+{
+	struct cidstore_stats st, before;
+	struct cidstore_error err;
+	int more = 1;
+
+	fresh("resumed", CIDSTORE_MANUAL);
+	put(KEYS, KEYS * 4, false);
+	if (cidstore_checkpoint(s) || cidstore_step(s, &more))
+		tap_bail("checkpoint");
+	cidstore_stats(s, &before);
+	__atomic_add_fetch(&later, RETRY_S * 1000000000ull, __ATOMIC_RELAXED);
+	do {
+		if (cidstore_step(s, &more))
+			tap_bail("step");
+		cidstore_stats(s, &st);
+	} while (more && st.bucket_merges < before.bucket_merges + 3);
+	/* A commit in the middle of it. */
+	if (cidstore_close(s))
+		tap_bail("close");
+	spoil('b');
+	if (cid_store_open_io(&io, dir, CIDSTORE_MANUAL, &s, &err))
+		tap_bail("%s", err.message);
+	cidstore_stats(s, &before);
+	tap_ok(failed > 0 && before.errors > 0, "opened, and what could not be read is reported");
+	failing = 0;
+	tap_int(cidstore_wait_idle(s), 0, "left alone at once");
+	cidstore_stats(s, &st);
+	tap_int(st.sweeps, before.sweeps, "it does not sweep");
+	__atomic_add_fetch(&later, RETRY_S * 1000000000ull, __ATOMIC_RELAXED);
+	tap_int(cidstore_wait_idle(s), 0, "left alone in a while");
+	cidstore_stats(s, &st);
+	tap_ok(st.sweeps > before.sweeps && st.runs == 0, "it does");
+	tap_int(st.keys, KEYS * 5, "and the number of keys is right");
+	tap_int(cidstore_close(s), 0, "closed");
+}
+
 static void wait_for(bool (*is)(void), const char *what)
 {
 	const char *d = getenv("DEADLINE");
@@ -693,6 +806,8 @@ int main(void)
 	stepped();
 	half_swept();
 	shrinking();
+	orphans();
+	resumed();
 	in_threads();
 	log_file();
 	follower();
