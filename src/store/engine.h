@@ -368,9 +368,13 @@ void cid_pin_set(struct cidstore *s, uint64_t view, uint64_t snapshot);
 
 /* ---- load.c: from a root to a view ---- */
 
+/* bad_copies: a bit for each that belongs to the newest root and is not it, or
+ * belongs to the one before and is neither a root nor empty. */
 int cid_root_read(const struct cid_io *io, int mainfd, struct cid_root *out, unsigned *bad_copies,
 		  struct cidstore_error *err);
 bool cid_root_valid(const struct cid_root *r);
+/* Leaves nothing of these copies. */
+int cid_root_void(const struct cid_io *io, int mainfd, unsigned copies);
 int cid_root_write(const struct cid_io *io, int mainfd, struct cid_root *r);
 /* Directory and runs of a root. `dir_ref` may be NULL. */
 int cid_load_tree(struct cid_pool pool[CID_POOLS], const struct cid_root *r, struct cid_dir **dir,

@@ -19,6 +19,13 @@ bool cid_root_valid(const struct cid_root *r)
 	       (CID_PLANT(16) || cid_sum_eq(root_sum(r), r->sum));
 }
 
+static bool empty(const struct cid_root *r)
+{
+	static const struct cid_root none;
+
+	return memcmp(r, &none, sizeof(none)) == 0;
+}
+
 int cid_root_choose(const struct cid_root r[CID_ROOT_COPIES], struct cid_root *out,
 		    unsigned *bad_copies, struct cidstore_error *err)
 {
@@ -32,13 +39,13 @@ int cid_root_choose(const struct cid_root r[CID_ROOT_COPIES], struct cid_root *o
 		return cid_err_set(err, CIDSTORE_ECORRUPT,
 				   "main.h5: none of the four root copies is valid; "
 				   "fsck.cidstore tells what is left");
-	/* The other copy of this generation; and the older generation's two. */
+	/* The other copy of this generation; and what else is neither a root nor
+	 * nothing. */
 	for (int i = 0; i < CID_ROOT_COPIES; i++)
-		if (i != best && i / 2 == best / 2 &&
-		    (!cid_root_valid(&r[i]) || r[i].generation != r[best].generation))
+		if (i / 2 == best / 2 ? i != best && (!cid_root_valid(&r[i]) ||
+						      r[i].generation != r[best].generation)
+				      : !cid_root_valid(&r[i]) && !empty(&r[i]))
 			*bad_copies |= 1u << i;
-	if (!cid_root_valid(&r[best ^ 2]) && !cid_root_valid(&r[best ^ 3]) && r[best].generation > 1)
-		*bad_copies |= 1u << (best ^ 2) | 1u << (best ^ 3);
 	*out = r[best];
 	if (out->format_version > CID_FORMAT_VERSION)
 		return cid_err_set(err, CIDSTORE_EVERSION,
@@ -104,6 +111,30 @@ int cid_root_write(const struct cid_io *io, int mainfd, struct cid_root *r)
 	free(two);
 	if (rc == 0 && !CID_PLANT(4))
 		rc = io->sync(io->self, mainfd);
+	return rc ? cid_err_from_errno(rc) : 0;
+}
+
+/*
+ * A copy that power cut off may lack no more than words which the next root to
+ * be written there has, too. Cut off in turn, that could make it whole: a root
+ * newer than any that counted, whose blocks have been used again. So nothing is
+ * left of it: first the word without which the rest means nothing goes, and when
+ * that is durable the rest.
+ */
+int cid_root_void(const struct cid_io *io, int mainfd, unsigned copies)
+{
+	static const struct cid_root none;
+	int rc = 0;
+
+	for (int step = 0; rc == 0 && step < 2; step++) {
+		for (unsigned i = 0; rc == 0 && i < CID_ROOT_COPIES; i++)
+			if (copies >> i & 1)
+				rc = cid_io_write_full(io, mainfd, &none,
+						       step ? sizeof(none) : sizeof(none.magic),
+						       CID_H5_ROOT_OFFSET + i * sizeof(none));
+		if (rc == 0)
+			rc = io->sync(io->self, mainfd);
+	}
 	return rc ? cid_err_from_errno(rc) : 0;
 }
 

@@ -426,7 +426,7 @@ static int make_room_for_run(struct cidstore *s)
 	return rc;
 }
 
-static int recover(struct cidstore *s, struct cidstore_error *err)
+static int recover(struct cidstore *s, unsigned torn_roots, struct cidstore_error *err)
 {
 	struct cid_wal_scan sc;
 	bool torn = false;
@@ -440,6 +440,11 @@ static int recover(struct cidstore *s, struct cidstore_error *err)
 		rc = replay(s, &s->mem[0], &sc, &torn, err);
 		if (rc)
 			return rc;
+		/* The log knows of no newer root: what is left of one never was. */
+		if (torn_roots && !s->readonly)
+			rc = cid_root_void(s->io, s->mainfd, torn_roots);
+		if (rc)
+			return cid_err_set(err, rc, "main.h5: %s", cidstore_strerror(rc));
 		cid_mem_publish(&s->mem[0]);
 		rc = load_view(s, &s->mem[0]);
 	}
@@ -480,8 +485,7 @@ static int recover(struct cidstore *s, struct cidstore_error *err)
 
 static int repair_roots(struct cidstore *s, unsigned bad)
 {
-	/* Rewriting the pair of the newest generation puts its bad copy right;
-	 * the older pair is written by the next commit. */
+	/* Rewriting the pair of the newest generation puts its bad copy right. */
 	unsigned mine = 3u << ((s->root.generation & 1) * 2);
 	struct cid_root r = s->root;
 
@@ -573,7 +577,7 @@ static int open_once(const struct cid_io *io, const char *path, unsigned flags,
 		/* Recovery may free what readers hold. */
 		if (!s->readonly)
 			cid_pins_open(s);
-		rc = recover(s, err);
+		rc = recover(s, bad & ~(3u << ((s->root.generation & 1) * 2)), err);
 	}
 	s->last_commit = s->tune.taker.at = io->monotonic(io->self);
 	if (rc == 0 && !s->readonly && !s->manual)

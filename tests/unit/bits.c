@@ -532,6 +532,38 @@ static void roots(void)
 	close(fd);
 }
 
+/* A root that power cut off, beside the one that counts: whatever is written over
+ * it, and cut off in turn, must not make it whole. */
+static void torn_root(void)
+{
+	static uint8_t before[CID_ROOT_COPIES][CID_PAGE], after[CID_ROOT_COPIES][CID_PAGE];
+	static const uint8_t none[CID_PAGE];
+	const size_t all = sizeof(before);
+	struct cidstore_error err;
+	uint64_t errors;
+	unsigned n, torn, same = 0;
+	int fd = file(CID_H5_MAIN_NAME);
+
+	n = newest_pair(fd);
+	torn = (2 - n) + 1;
+	if (pread(fd, before, all, CID_H5_ROOT_OFFSET) != (ssize_t)all)
+		tap_bail("reading: %s", strerror(errno));
+	memcpy(before[torn], before[n], 600);
+	before[torn][700] ^= 8;
+	if (pwrite(fd, before, all, CID_H5_ROOT_OFFSET) != (ssize_t)all)
+		tap_bail("writing: %s", strerror(errno));
+	tap_ok(clean(&errors), "a root that was cut off is no finding");
+	must(open_store(CIDSTORE_MANUAL, &err), "open");
+	if (pread(fd, after, all, CID_H5_ROOT_OFFSET) != (ssize_t)all)
+		tap_bail("reading: %s", strerror(errno));
+	for (unsigned i = 0; i < CID_ROOT_COPIES; i++)
+		same += i != torn && memcmp(before[i], after[i], CID_PAGE) == 0;
+	tap_int(memcmp(after[torn], none, CID_PAGE), 0, "opening leaves nothing of it");
+	tap_int(same, CID_ROOT_COPIES - 1, "and all of the others");
+	must(cidstore_close(s), "close");
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned pairs = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 500;
@@ -551,6 +583,7 @@ int main(int argc, char **argv)
 	log_records();
 	fill();
 	entries_on_disk();
+	torn_root();
 	roots();
 	remove_store(path);
 	if (rmdir(dir))
