@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include "fusefs/notify.h"
+#include "fusefs/kernel.h"
 
 int cid_fs_errno(int code)
 {
@@ -41,6 +41,8 @@ double cid_fs_timeout(struct cid_fusefs *f)
 void cid_fs_changed(struct cid_fusefs *f, fuse_ino_t dir)
 {
 	atomic_fetch_add(&f->changes, 1);
-	if (dir != CID_ROOT && cid_nodes_changed(f->nodes, dir))
-		cid_notify_attr(f->notify, dir);
+	if (dir != CID_ROOT && cid_nodes_changed(f->nodes, dir)) {
+		cid_kernel_drop_attr(f->session, dir);
+		cid_nodes_told(f->nodes, dir);
+	}
 }

@@ -4,13 +4,15 @@
  *
  * Exact attributes under long kernel caching. The kernel drops a directory's
  * cached attributes by itself when a request through the mount changes it. Two
- * things remain, and both are settled by notifications from a helper thread:
+ * things remain, and both are settled by notifications:
  *
  *  - a reply with the old count that is overtaken by a change of the same key:
  *    whoever reads a count for the kernel first marks the node (a grant), and
- *    whoever changes the key looks for the mark afterwards and has the kernel
- *    told. The notification also outdates replies still on their way.
- *  - changes by other ways than requests: the store's hook tells.
+ *    whoever changes the key looks for the mark afterwards and tells the kernel,
+ *    before its own reply: who has that sees the change. The notification also
+ *    outdates replies still on their way.
+ *  - changes by other ways than requests: the store's hook has a helper thread
+ *    tell.
  *
  * `changes` and `foreign` count them; a reader that finds its counter unmoved
  * since before its read, after having set the mark, has read what is current.

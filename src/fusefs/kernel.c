@@ -30,10 +30,10 @@ void cid_kernel_init(struct cid_kernel *k, struct fuse_session *session)
 	k->has_epoch = k->has_prune = true;
 }
 
-void cid_kernel_drop_attr(struct cid_kernel *k, uint64_t node)
+void cid_kernel_drop_attr(struct fuse_session *session, uint64_t node)
 {
 	/* ENOENT: the kernel does not have it. An offset below 0 leaves data. */
-	(void)fuse_lowlevel_notify_inval_inode(k->session, node, -1, 0);
+	(void)fuse_lowlevel_notify_inval_inode(session, node, -1, 0);
 }
 
 void cid_kernel_drop_name(struct cid_kernel *k, uint64_t dir, const char *name)

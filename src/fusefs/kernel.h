@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* kernel.h - the notifications a FUSE kernel understands. Of one thread. */
+/* kernel.h - the notifications a FUSE kernel understands. Of one thread, but for
+ * cid_kernel_drop_attr(). */
 #ifndef CID_FUSEFS_KERNEL_H
 #define CID_FUSEFS_KERNEL_H
 
@@ -16,8 +17,9 @@ struct cid_kernel {
 
 void cid_kernel_init(struct cid_kernel *k, struct fuse_session *session);
 
-/* Takes no lock in the kernel. */
-void cid_kernel_drop_attr(struct cid_kernel *k, uint64_t node);
+/* Outdates replies on their way, too. Takes no lock in the kernel: any thread may,
+ * one that has a request to answer as well. */
+void cid_kernel_drop_attr(struct fuse_session *session, uint64_t node);
 /* Takes the lock of the directory: may wait for a request to be answered. */
 void cid_kernel_drop_name(struct cid_kernel *k, uint64_t dir, const char *name);
 /* Outdates all names; false: this kernel cannot. */

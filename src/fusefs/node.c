@@ -29,9 +29,9 @@ struct slot {
 	uint64_t nlookup;
 	uint32_t older, newer; /* list by age; of a free slot, `newer` is the next */
 	uint32_t generation;
+	uint16_t telling; /* threads at it; there are far fewer */
 	uint8_t kind;
-	bool gone;
-	bool granted;
+	bool gone : 1, granted : 1;
 };
 
 struct cell {
@@ -295,6 +295,7 @@ static int ref_new(struct cid_nodes *t, const struct cid_node *id, uint32_t tag,
 	s->path = path;
 	s->kind = (uint8_t)id->kind;
 	s->gone = s->granted = false;
+	s->telling = 0;
 	s->nlookup = 0;
 	s->generation++;
 	index_put(t, (struct cell){ i, tag });
@@ -384,15 +385,29 @@ void cid_nodes_grant(struct cid_nodes *t, uint64_t node)
 bool cid_nodes_changed(struct cid_nodes *t, uint64_t node)
 {
 	struct slot *s;
-	bool granted;
+	bool tell;
 
 	pthread_mutex_lock(&t->lock);
 	s = slot_of(t, node);
-	granted = s && s->granted;
-	if (granted)
+	/* What another one is telling the kernel may not be there yet. */
+	tell = s && (s->granted || s->telling);
+	if (tell) {
 		s->granted = false;
+		s->telling++;
+	}
 	pthread_mutex_unlock(&t->lock);
-	return granted;
+	return tell;
+}
+
+void cid_nodes_told(struct cid_nodes *t, uint64_t node)
+{
+	struct slot *s;
+
+	pthread_mutex_lock(&t->lock);
+	s = slot_of(t, node);
+	if (s && s->telling)
+		s->telling--;
+	pthread_mutex_unlock(&t->lock);
 }
 
 void cid_nodes_remove(struct cid_nodes *t, const struct cid_node *id)

@@ -57,10 +57,12 @@ int cid_nodes_get(struct cid_nodes *t, uint64_t node, struct cid_node *out);
 uint64_t cid_nodes_find(struct cid_nodes *t, const struct cid_node *id);
 
 /* Attributes that can change are about to be read for a reply the kernel will
- * keep; the next cid_nodes_changed() of the node then says true, once: that
- * reply may be on its way and older than the change. */
+ * keep; cid_nodes_changed() of the node then says true: that reply may be on its
+ * way and older than the change. Who was told so tells the kernel and then says
+ * cid_nodes_told(); until one has, all who change the node are told. */
 void cid_nodes_grant(struct cid_nodes *t, uint64_t node);
 bool cid_nodes_changed(struct cid_nodes *t, uint64_t node);
+void cid_nodes_told(struct cid_nodes *t, uint64_t node);
 
 /* The name of an identity was removed, or became another name. What had the
  * new name before is gone. Returns the moved node's id, or 0. */

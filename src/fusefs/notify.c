@@ -18,11 +18,6 @@
 #define SWEEP_REST 9
 #define PRUNE_REST (20 * MS)
 
-struct item {
-	uint64_t node;
-	bool name; /* drop the name, too */
-};
-
 struct cid_notify {
 	struct cid_fusefs *fs;
 	struct cid_kernel kernel; /* the helper's */
@@ -30,7 +25,7 @@ struct cid_notify {
 	bool running;
 	pthread_mutex_t lock; /* protects all below, but for the atomics */
 	pthread_cond_t work, done;
-	struct item queue[QUEUE];
+	uint64_t queue[QUEUE]; /* nodes */
 	size_t queued;
 	bool all;   /* everything may have changed */
 	bool sweep; /* go through all nodes when the time has come */
@@ -54,22 +49,16 @@ static struct timespec deadline(int64_t ns)
 
 /* ---- posting; any thread ---- */
 
-static void post(struct cid_notify *n, uint64_t node, bool name, bool all)
+static void post(struct cid_notify *n, uint64_t node, bool all)
 {
 	pthread_mutex_lock(&n->lock);
 	if (all || n->queued == QUEUE)
 		n->all = true;
 	else
-		n->queue[n->queued++] = (struct item){ node, name };
-	if (name || all)
-		atomic_fetch_add(&n->posted, 1);
+		n->queue[n->queued++] = node;
+	atomic_fetch_add(&n->posted, 1);
 	pthread_cond_signal(&n->work);
 	pthread_mutex_unlock(&n->lock);
-}
-
-void cid_notify_attr(struct cid_notify *n, uint64_t node)
-{
-	post(n, node, false, false);
 }
 
 void cid_notify_grown(struct cid_notify *n)
@@ -90,20 +79,20 @@ void cid_notify_foreign(void *arg, const struct cidstore_id *key, const struct c
 	atomic_fetch_add(&f->changes, 1);
 	atomic_fetch_add(&f->foreign, 1);
 	if (!key) {
-		post(f->notify, 0, true, true);
+		post(f->notify, 0, true);
 		return;
 	}
 	id.key = *key;
 	node = cid_nodes_find(f->nodes, &id);
 	if (node)
-		post(f->notify, node, true, false);
+		post(f->notify, node, false);
 	if (!value)
 		return;
 	id.kind = CID_NODE_VALUE;
 	id.value = *value;
 	node = cid_nodes_find(f->nodes, &id);
 	if (node)
-		post(f->notify, node, true, false);
+		post(f->notify, node, false);
 }
 
 void cid_notify_settle(struct cid_notify *n)
@@ -145,21 +134,16 @@ static void drop_name(struct cid_notify *n, uint64_t node)
 	cid_kernel_drop_name(&n->kernel, parent, name);
 }
 
-static void send_items(struct cid_notify *n, const struct item *item, size_t count, bool all)
+static void send_nodes(struct cid_notify *n, const uint64_t *node, size_t count, bool all)
 {
-	bool names = all;
-
-	for (size_t i = 0; i < count; i++) {
-		cid_kernel_drop_attr(&n->kernel, item[i].node);
-		names |= item[i].name;
-	}
+	for (size_t i = 0; i < count; i++)
+		cid_kernel_drop_attr(n->fs->session, node[i]);
 	if (all)
-		cid_kernel_drop_attr(&n->kernel, CID_ROOT);
-	if (!names || cid_kernel_new_epoch(&n->kernel))
+		cid_kernel_drop_attr(n->fs->session, CID_ROOT);
+	if ((!count && !all) || cid_kernel_new_epoch(&n->kernel))
 		return;
 	for (size_t i = 0; i < count; i++)
-		if (item[i].name)
-			drop_name(n, item[i].node);
+		drop_name(n, node[i]);
 }
 
 /* A piece of a walk over all nodes; false at its end. With an epoch the names
@@ -172,7 +156,7 @@ static bool sweep_step(struct cid_notify *n, uint64_t *cursor)
 	bool more = cid_nodes_walk(n->fs->nodes, epoch, cursor, node, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		cid_kernel_drop_attr(&n->kernel, node[i]);
+		cid_kernel_drop_attr(n->fs->session, node[i]);
 		if (!epoch)
 			drop_name(n, node[i]);
 	}
@@ -195,7 +179,7 @@ static bool prune_step(struct cid_notify *n, size_t *left)
 }
 
 struct helper {
-	struct item item[QUEUE];
+	uint64_t node[QUEUE];
 	uint64_t cursor;    /* of the sweep under way */
 	bool sweeping;
 	int64_t sweep_begun, sweep_next;
@@ -226,7 +210,7 @@ static bool await(struct cid_notify *n, struct helper *h, size_t *count, bool *a
 		limit = deadline(until);
 		pthread_cond_timedwait(&n->work, &n->lock, &limit);
 	}
-	memcpy(h->item, n->queue, n->queued * sizeof(*h->item));
+	memcpy(h->node, n->queue, n->queued * sizeof(*h->node));
 	*count = n->queued;
 	*all = n->all;
 	n->sweep |= n->all;
@@ -263,7 +247,7 @@ static void *helper_main(void *arg)
 	bool all;
 
 	while (h && await(n, h, &count, &all, &goal)) {
-		send_items(n, h->item, count, all);
+		send_nodes(n, h->node, count, all);
 		told(n, goal);
 		if (h->sweeping && !sweep_step(n, &h->cursor)) {
 			h->sweeping = false;

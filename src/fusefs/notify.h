@@ -2,9 +2,9 @@
 /*
  * notify.h - telling the kernel what it should no longer cache
  *
- * One helper thread sends all notifications. Request threads never do: some
- * notifications take the lock of a directory, which a process may hold while it
- * waits for a request of its own.
+ * One helper thread sends these notifications. Request threads never do: some
+ * take the lock of a directory, which a process may hold while it waits for a
+ * request of its own.
  *
  * What changed by another way. Where the change is known to the key, its node
  * (if the kernel knows it at all) is told; where too much changed, everything
@@ -29,8 +29,6 @@ int cid_notify_start(struct cid_notify *n);
 void cid_notify_stop(struct cid_notify *n);
 void cid_notify_free(struct cid_notify *n);
 
-/* The attributes of a node changed. */
-void cid_notify_attr(struct cid_notify *n, uint64_t node);
 /* The node table grew by one. */
 void cid_notify_grown(struct cid_notify *n);
 /* The store's hook: `arg` is the mount. */

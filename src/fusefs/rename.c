@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include "fusefs/kernel.h"
 #include "fusefs/name.h"
-#include "fusefs/notify.h"
 
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1u
@@ -23,7 +23,7 @@ static void reply_move(fuse_req_t req, fuse_ino_t parent, const struct cid_node 
 		cid_fs_changed(f, newparent);
 		moved = cid_nodes_move(f->nodes, from, to);
 		if (moved) /* its inode number is that of the new name now */
-			cid_notify_attr(f->notify, moved);
+			cid_kernel_drop_attr(f->session, moved);
 	}
 	cid_fs_reply_code(req, rc);
 }

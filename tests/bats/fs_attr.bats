@@ -75,6 +75,68 @@ pair() {
 	assert_output "3999 3999"
 }
 
+# Makes the daemon slow to say what it read of a node, and slower still to tell
+# the kernel that it changed; while a file is there.
+slow_answers() {
+	${CC:-cc} -shared -fPIC -x c - -o "$TMP/slow.so" -ldl <<-'END'
+		#define _GNU_SOURCE
+		#include <dlfcn.h>
+		#include <linux/fuse.h>
+		#include <stdlib.h>
+		#include <sys/uio.h>
+		#include <unistd.h>
+
+		ssize_t writev(int fd, const struct iovec *iov, int n)
+		{
+			ssize_t (*real)(int, const struct iovec *, int) =
+				(ssize_t (*)(int, const struct iovec *, int))dlsym(RTLD_NEXT, "writev");
+			const struct fuse_out_header *h = iov[0].iov_base;
+
+			if (iov[0].iov_len == sizeof(*h) && access(getenv("SLOW"), F_OK) == 0) {
+				if (h->unique == 0 && h->error == FUSE_NOTIFY_INVAL_INODE)
+					usleep(1500000);
+				else if (h->len == sizeof(*h) + sizeof(struct fuse_attr_out))
+					usleep(500000);
+			}
+			return real(fd, iov, n);
+		}
+	END
+}
+
+@test "who made, removed or moved a value sees that in its key's size" {
+	slow_answers
+	SLOW=$TMP/go LD_PRELOAD=$TMP/slow.so \
+		ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0 \
+		cid_mount
+	pair
+	mkdir "$MNT/$(cid_id 8)"
+	run python3 - "$MNT" "$K" "$(cid_id 8)" "$TMP/go" <<-'PY'
+		import ctypes, os, sys, threading, time
+		mnt, key, other, go = sys.argv[1:]
+		key, other = f"{mnt}/{key}", f"{mnt}/{other}"
+		name = lambda n: f"{n:032x}"
+		open(go, "w").close()
+		def ask(path): # the daemon, whatever is cached: AT_STATX_FORCE_SYNC
+		    ctypes.CDLL(None).statx(-100, path.encode(), 0x2000, 0x7ff, bytes(256))
+		def make():
+		    os.close(os.open(f"{key}/{name(70)}", os.O_CREAT))
+		def move():
+		    os.rename(f"{key}/{name(70)}", f"{other}/{name(70)}")
+		def remove():
+		    os.unlink(f"{other}/{name(70)}")
+		for change, path, want in (make, key, 2), (move, key, 1), (remove, other, 0):
+		    look = threading.Thread(target=ask, args=(path,))
+		    look.start()
+		    time.sleep(0.1)
+		    change()
+		    look.join()
+		    print(change.__name__, os.stat(path).st_size - want)
+	PY
+	assert_output "make 0
+move 0
+remove 0"
+}
+
 @test "find -size finds keys with several values" {
 	cid_mount
 	pair
