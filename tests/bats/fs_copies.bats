@@ -41,6 +41,7 @@ ingest() { # writes until it is killed or the mount ends
 @test "cp of a mounted store while nobody changes it is a store like it" {
 	cid_mount
 	pairs 1 100000 > "$CTL/ingest"
+	cid_job compact
 	cp -a "$STORE" copy
 	fsck.cidstore -n copy
 	cidctl export --format=hex copy > hex
