@@ -22,6 +22,7 @@
 
 #include "store/engine.h"
 
+enum { DEEP = 64 };
 #define LOOK_NS 100000000ull /* between two looks at the slots, without a commit */
 
 int cid_readers_create(const struct cid_io *io, int dirfd)
@@ -77,28 +78,49 @@ static void lower(uint64_t *low, uint64_t epoch)
 		*low = epoch;
 }
 
-static struct cid_reader_slot look(struct cidstore *s)
+/* The first slot that begins at `at` or behind. */
+static uint64_t slot_from(uint64_t at)
 {
-	static const struct cid_reader_slot nobody = { UINT64_MAX, UINT64_MAX };
 	const uint64_t size = sizeof(struct cid_reader_slot);
-	struct cid_reader_slot low = nobody, slot;
-	uint64_t at = CID_PAGE, end = CID_READERS_BYTES, from, len;
+
+	return (at - CID_PAGE + size - 1) / size * size + CID_PAGE;
+}
+
+/* Of the ranges held in [at, end) the kernel names any: others lie before it and
+ * behind. Where that went too deep, as foreigners lock what they like, each slot
+ * is asked for. */
+static void look_in(struct cidstore *s, uint64_t at, uint64_t end, unsigned deep,
+		    struct cid_reader_slot *low)
+{
+	uint64_t from, len;
 
 	while (at < end) {
-		int rc = s->io->claimed(s->io->self, s->reader_pins.fd, at, end - at, &from, &len);
+		uint64_t to = deep < DEEP ? end : slot_from(at + 1) < end ? slot_from(at + 1) : end;
+		struct cid_reader_slot slot;
 
-		if (rc <= 0 || len == 0)
-			break;
+		if (s->io->claimed(s->io->self, s->reader_pins.fd, at, to - at, &from, &len) <= 0 ||
+		    len == 0) {
+			at = to;
+			continue;
+		}
 		/* A foreigner may lock any range: the slots that begin in it. */
-		for (uint64_t i = (from - CID_PAGE + size - 1) / size * size + CID_PAGE;
-		     i < from + len && i < end; i += size) {
+		for (uint64_t i = slot_from(from); i < from + len && i < to; i += sizeof(slot)) {
 			if (cid_io_read_full(s->io, s->reader_pins.fd, &slot, sizeof(slot), i))
 				continue;
-			lower(&low.view, slot.view);
-			lower(&low.snapshot, slot.snapshot);
+			lower(&low->view, slot.view);
+			lower(&low->snapshot, slot.snapshot);
 		}
-		at = from + len;
+		if (deep < DEEP)
+			look_in(s, at, from, deep + 1, low);
+		at = deep < DEEP ? from + len : to;
 	}
+}
+
+static struct cid_reader_slot look(struct cidstore *s)
+{
+	struct cid_reader_slot low = { UINT64_MAX, UINT64_MAX };
+
+	look_in(s, CID_PAGE, CID_READERS_BYTES, 0, &low);
 	return low;
 }
 
