@@ -145,8 +145,11 @@ enum {
  * take them back, the death of the writer does not.
  *
  * A call looks at shared memory for news; where there is some and the last
- * refresh is long enough ago, it refreshes, which takes what is new in the log
- * some 100 ns a record (after a long time without calls: up to a whole log).
+ * refresh is long enough ago, it refreshes. Beside a writer of the same user a
+ * reader looks at the writer's own tables, and changes are seen at once. Where
+ * it cannot, or with CIDSTORE_MANUAL, it makes its own, and a refresh takes what
+ * is new in the log some 100 ns a record (after a long time without calls: up to
+ * a whole log).
  * There is no thread: a store that is open and not asked costs nothing.
  *
  * Where the process may write the file `readers` in the store, it pins what it

@@ -155,7 +155,8 @@ static int sorted_since(const struct cid_mem *m, const struct cid_mem_op *head, 
 	o = malloc(n * sizeof(*o));
 	if (!o)
 		return CIDSTORE_ENOMEM;
-	for (const struct cid_mem_op *op = head; op && number(m, op) > upto;
+	/* Of a table that is emptied meanwhile this is not what was counted. */
+	for (const struct cid_mem_op *op = head; op && k < n && number(m, op) > upto;
 	     op = cid_mem_prev(m, op))
 		if (op->kind == CID_MEM_INSERT || op->kind == CID_MEM_DELETE) {
 			o[k].v = (struct cid_mem_value){ cid_hash(op->value, m->seed), op->value,
@@ -163,8 +164,9 @@ static int sorted_since(const struct cid_mem *m, const struct cid_mem_op *head, 
 			o[k].age = (uint32_t)k;
 			k++;
 		}
-	rc = sort(&o, n);
-	if (rc) {
+	n = k;
+	rc = n ? sort(&o, n) : 0;
+	if (rc || n == 0) {
 		free(o);
 		return rc;
 	}

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHAIN_MAX = 8, NUMBER_BITS = 27 };
+enum { CHAIN_MAX = 8, NUMBER_BITS = 27, PAGE = 4096 };
 
 static uint32_t home(const struct cid_mem *m, uint64_t hash)
 {
@@ -25,16 +25,90 @@ static uint32_t number(uint64_t slot)
 	return (uint32_t)(slot & ((1u << NUMBER_BITS) - 1));
 }
 
-int cid_mem_init(struct cid_mem *m, uint32_t cap, uint64_t seed)
+static void size(struct cid_mem *m, uint32_t cap)
 {
-	memset(m, 0, sizeof(*m));
 	m->cap = cap;
-	m->seed = seed;
 	m->slot_bits = 8;
 	while ((1u << m->slot_bits) < 2 * (uint64_t)cap)
 		m->slot_bits++;
 	m->slot_spare = (1u << m->slot_bits) / 16 + 256;
 	m->pair_mask = (1u << m->slot_bits) - 1;
+}
+
+static size_t pages(size_t n)
+{
+	return (n + PAGE - 1) / PAGE * PAGE;
+}
+
+/* Face, operations, slots, pairs; the bytes of all. */
+static size_t lay_out(struct cid_mem *m, uintptr_t p)
+{
+	size_t at = PAGE;
+
+	m->face = (struct cid_mem_face *)p;
+	m->op = (struct cid_mem_op *)(p + at);
+	at += pages(sizeof(*m->op) * m->cap);
+	m->slot = (_Atomic uint64_t *)(p + at);
+	at += pages(cid_mem_slots(m) * sizeof(*m->slot));
+	m->pair = (_Atomic uint64_t *)(p + at);
+	return at + pages(((size_t)m->pair_mask + 1) * sizeof(*m->pair));
+}
+
+uint64_t cid_mem_bytes(uint32_t cap)
+{
+	struct cid_mem m;
+
+	size(&m, cap);
+	return lay_out(&m, 0);
+}
+
+int cid_mem_init_in(struct cid_mem *m, void *memory, uint32_t cap, uint64_t seed)
+{
+	memset(m, 0, sizeof(*m));
+	m->seed = seed;
+	m->elsewhere = true;
+	size(m, cap);
+	m->sets = cid_mem_sets_new();
+	if (!m->sets)
+		return CIDSTORE_ENOMEM;
+	(void)lay_out(m, (uintptr_t)memory);
+	return 0;
+}
+
+void cid_mem_sums(const struct cid_mem *m, struct cid_mem_face *out)
+{
+	const struct cid_mem_face *f = m->face;
+
+	if (m->elsewhere) {
+		*out = (struct cid_mem_face){ f->turn, f->visible, f->count, f->keys, f->multi,
+					      f->pairs, f->unknown, f->net_keys, f->net_values };
+		return;
+	}
+	*out = (struct cid_mem_face){ 0, m->count, m->count, m->keys, m->multi, m->pairs,
+				      m->unknown, m->net_keys, m->net_values };
+}
+
+void cid_mem_publish(struct cid_mem *m)
+{
+	struct cid_mem_face *f = m->face;
+
+	if (m->elsewhere) {
+		atomic_store_explicit(&f->count, m->count, memory_order_relaxed);
+		atomic_store_explicit(&f->keys, m->keys, memory_order_relaxed);
+		atomic_store_explicit(&f->pairs, m->pairs, memory_order_relaxed);
+		atomic_store_explicit(&f->unknown, m->unknown, memory_order_relaxed);
+		atomic_store_explicit(&f->net_keys, m->net_keys, memory_order_relaxed);
+		atomic_store_explicit(&f->net_values, m->net_values, memory_order_relaxed);
+	}
+	atomic_store_explicit(&f->visible, m->count, memory_order_release);
+}
+
+int cid_mem_init(struct cid_mem *m, uint32_t cap, uint64_t seed)
+{
+	memset(m, 0, sizeof(*m));
+	m->seed = seed;
+	m->face = &m->own;
+	size(m, cap);
 	m->op = malloc(sizeof(*m->op) * cap);
 	m->slot = calloc(cid_mem_slots(m), sizeof(*m->slot));
 	m->pair = calloc((size_t)m->pair_mask + 1, sizeof(*m->pair));
@@ -48,9 +122,11 @@ int cid_mem_init(struct cid_mem *m, uint32_t cap, uint64_t seed)
 
 void cid_mem_fini(struct cid_mem *m)
 {
-	free(m->op);
-	free(m->slot);
-	free(m->pair);
+	if (!m->elsewhere) {
+		free(m->op);
+		free(m->slot);
+		free(m->pair);
+	}
 	if (m->sets)
 		cid_mem_sets_clear(m->sets);
 	free(m->sets);
@@ -59,6 +135,8 @@ void cid_mem_fini(struct cid_mem *m)
 
 void cid_mem_reset(struct cid_mem *m)
 {
+	atomic_fetch_add(&m->face->turn, 1);
+	atomic_thread_fence(memory_order_seq_cst);
 	if (m->keys)
 		memset(m->slot, 0, cid_mem_slots(m) * sizeof(*m->slot));
 	if (m->pairs)
@@ -67,7 +145,7 @@ void cid_mem_reset(struct cid_mem *m)
 	m->net_keys = m->net_values = 0;
 	m->first_lsn = m->end_lsn = 0;
 	cid_mem_sets_clear(m->sets);
-	atomic_store(&m->visible, 0);
+	cid_mem_publish(m);
 }
 
 void cid_mem_prefetch(const struct cid_mem *m, uint64_t hash)

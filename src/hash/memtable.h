@@ -13,6 +13,13 @@
  * reader takes `visible` once and ignores operations from that number on; a
  * batch becomes visible as a whole by raising it. Operations never change once
  * they are visible.
+ *
+ * All of it may lie in memory that others have mapped, elsewhere: nothing in
+ * there is a pointer. Who looks from another process cannot be waited for; so
+ * the owner raises `turn` before it empties the table, and what was read holds
+ * if `turn` is what it was. Until that is known it may be a mixture of old and
+ * new: numbers still lead to places inside, and chains still end, as each
+ * operation names only ones before it.
  */
 #ifndef CID_HASH_MEMTABLE_H
 #define CID_HASH_MEMTABLE_H
@@ -40,7 +47,19 @@ struct cid_mem_op {
 };
 _Static_assert(sizeof(struct cid_mem_op) == 48, "three to two cache lines");
 
+/* What others must know of it. */
+struct cid_mem_face {
+	_Atomic uint64_t turn;
+	_Atomic uint32_t visible;
+	/* as they were when it was published */
+	_Atomic uint32_t count, keys, multi, pairs, unknown;
+	_Atomic int64_t net_keys, net_values;
+};
+
 struct cid_mem {
+	struct cid_mem_face *face;
+	struct cid_mem_face own;
+	bool elsewhere; /* face, op, slot and pair are in memory of the caller's */
 	struct cid_mem_op *op;
 	_Atomic uint64_t *slot; /* 37 bits of the hash << 27 | number + 1 */
 	_Atomic uint64_t *pair;
@@ -55,7 +74,6 @@ struct cid_mem {
 	uint32_t pairs;		  /* pairs in use; the writer's */
 	uint32_t unknown;	  /* operations whose effect on counts is unknown */
 	int64_t net_keys, net_values; /* of the known ones */
-	_Atomic uint32_t visible;
 	uint64_t first_lsn;	  /* of the first operation */
 	uint64_t end_lsn;	  /* of the last one + 1, once sealed */
 };
@@ -71,6 +89,12 @@ struct cid_mem_effect {
 };
 
 int cid_mem_init(struct cid_mem *m, uint32_t cap, uint64_t seed);
+/* In memory of cid_mem_bytes(cap) that outlasts it: zeros; or, for looking at it
+ * only, what another process has made of such. */
+int cid_mem_init_in(struct cid_mem *m, void *memory, uint32_t cap, uint64_t seed);
+uint64_t cid_mem_bytes(uint32_t cap);
+/* Takes over the sums as they are there. */
+void cid_mem_sums(const struct cid_mem *m, struct cid_mem_face *out);
 void cid_mem_fini(struct cid_mem *m);
 /* Empties it for reuse; no reader may be inside. */
 void cid_mem_reset(struct cid_mem *m);
@@ -85,9 +109,16 @@ bool cid_mem_add(struct cid_mem *m, enum cid_mem_kind kind, struct cidstore_id k
 		 struct cidstore_id value, uint64_t hash, const struct cid_mem_effect *e);
 void cid_mem_prefetch(const struct cid_mem *m, uint64_t hash);
 
-static inline void cid_mem_publish(struct cid_mem *m)
+static inline uint32_t cid_mem_visible(const struct cid_mem *m)
 {
-	atomic_store_explicit(&m->visible, m->count, memory_order_release);
+	return atomic_load_explicit(&m->face->visible, memory_order_acquire);
+}
+void cid_mem_publish(struct cid_mem *m);
+/* Was it not emptied since its turn was `turn`? Behind all that was read. */
+static inline bool cid_mem_same_turn(const struct cid_mem *m, uint64_t turn)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	return atomic_load_explicit(&m->face->turn, memory_order_relaxed) == turn;
 }
 
 /* The key's newest visible operation, or NULL. */

@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "os/lend.h"
+
 struct cid_io {
 	void *self; /* handed to each call */
 	int (*open)(void *self, int dirfd, const char *name, int flags, mode_t mode);
@@ -53,9 +55,9 @@ struct cid_io {
 	int (*space)(void *self, int fd, uint64_t *free_bytes);
 	int (*lock)(void *self, int fd, bool exclusive); /* -EWOULDBLOCK: held */
 	/* Locks of single bytes, which belong to the open file and vanish with it.
-	 * claim: -EAGAIN where another holds the byte. claimed: 1 and the first
-	 * range in [off, off + n) that others hold, or 0. Both NULL in a table
-	 * without readers beside the writer. */
+	 * claim: -EAGAIN where another holds the byte. claimed: 1 and a range
+	 * in [off, off + n) that others hold, any of them; or 0. Both NULL in a
+	 * table without readers beside the writer. */
 	int (*claim)(void *self, int fd, uint64_t off);
 	int (*claimed)(void *self, int fd, uint64_t off, uint64_t n, uint64_t *at, uint64_t *len);
 	int (*chmod)(void *self, int fd, mode_t mode); /* may be NULL */
@@ -64,6 +66,13 @@ struct cid_io {
 	/* A hint: this range of a mapping, which is in memory, will be read, so that
 	 * readers need not fault it in page by page. May be NULL. */
 	void (*populate)(void *self, const void *p, size_t n);
+	/* Memory that other processes look at; lend.h says how. All NULL in a table
+	 * whose stores keep theirs to themselves. */
+	int (*lend)(void *self, size_t n, struct cid_loan *out);
+	void (*unlend)(void *self, struct cid_loan *l);
+	int (*borrow)(void *self, struct cid_loan *l, uint64_t uid);
+	void (*give_back)(void *self, void *p, size_t n);
+	bool (*lends)(void *self, const struct cid_loan *l);
 	/* Bytes of memory that the process may use, by machine and cgroup. May be
 	 * NULL: no bound is known. */
 	uint64_t (*memory)(void *self);

@@ -297,9 +297,12 @@ static void adopt(struct cidstore *s, struct draft *d)
 	 * stood for them go. */
 	pthread_mutex_lock(&s->write);
 	atomic_store_explicit(&s->wal.first, s->root.log_first, memory_order_release);
+	pthread_mutex_lock(&s->publish);
 	if (s->awaiting)
 		cid_mem_give(s, s->awaiting);
 	s->awaiting = NULL;
+	cid_lend_tell(s);
+	pthread_mutex_unlock(&s->publish);
 	/* Recovery from an older root than this one would meet the note and know
 	 * that a newer root was lost to damage, not to a crash. */
 	cid_note_locked(s, CID_OP_CHECKPOINT, (struct cidstore_id){ 0, 0 },

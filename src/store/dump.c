@@ -632,7 +632,7 @@ static int open_mem(struct source *s, const struct cid_mem *m, unsigned rank)
 {
 	s->rank = rank;
 	s->mem = m;
-	s->visible = atomic_load_explicit(&m->visible, memory_order_acquire);
+	s->visible = cid_mem_visible(m);
 	s->mem_key = malloc(MEM_KEYS * sizeof(*s->mem_key));
 	if (!s->mem_key)
 		return CIDSTORE_ENOMEM;

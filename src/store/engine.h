@@ -62,6 +62,15 @@ struct cid_pins {
 	struct cid_reader_slot mine;
 };
 
+/* What a writer lends to readers in other processes; lend.h. */
+struct cid_board;
+struct cid_lending {
+	bool on;			 /* set once */
+	struct cid_loan board;
+	struct cid_loan table[CID_MEMS]; /* of mem[]; p NULL: that is a private one */
+	struct cid_board *b;		 /* NULL: nothing is lent */
+};
+
 struct cid_counters {
 	_Atomic uint64_t inserts, deletes, mkkeys, rmkeys, txns;
 	_Atomic uint64_t checkpoints, checkpoint_ns, flushes, flush_ns, flush_last_ns, sweeps, bucket_merges, run_merges, index_drops;
@@ -137,6 +146,8 @@ struct cidstore {
 	 * With write. */
 	uint64_t mem_retired[CID_MEMS];
 
+	struct cid_lending lend;
+
 	pthread_mutex_t publish;  /* protects replacing view */
 	struct cid_retired_view {
 		struct cid_view *view;
@@ -185,7 +196,7 @@ struct cidstore {
 	struct cid_deletion *del;  /* deletion records of the commit to come */
 	size_t ndel, cap_del;
 	bool changed;		   /* something to commit */
-	struct cid_mem *awaiting;  /* flushed, but not committed */
+	struct cid_mem *awaiting;  /* flushed, but not committed; set with publish, too */
 	bool leaks_due;		   /* the deletion log missed something */
 	bool merge_spans;	   /* the root has no room for another log span */
 	bool root_committed;	   /* when it was opened, its root was known to be whole */
@@ -291,6 +302,21 @@ void cid_write_note(struct cidstore *s, enum cid_opcode op, struct cidstore_id k
 		    struct cidstore_id value);
 /* Applies one record's change to a table: live writing and replay alike. */
 bool cid_apply(struct cid_mem *m, const struct cid_op *op, uint64_t seed);
+
+/* ---- lend.c: tables that readers in other processes look at ---- */
+
+/* One of mem[], which is lent where that is possible. */
+int cid_table_new(struct cidstore *s, struct cid_mem *m, uint32_t cap);
+void cid_table_free(struct cidstore *s, struct cid_mem *m);
+/* LOCK is held by now: whatever it says is of a process that is gone. */
+void cid_lend_forget(struct cidstore *s);
+/* Once the store is recovered; failing costs readers time, nothing else. */
+void cid_lend_open(struct cidstore *s);
+void cid_lend_close(struct cidstore *s);
+/* Which tables those of the view and `awaiting` are now; `publish` is held. */
+void cid_lend_tell(struct cidstore *s);
+/* All records that were published are in the tables. */
+void cid_lend_reached(struct cidstore *s);
 
 /* ---- maintenance: one file each ---- */
 

@@ -145,6 +145,8 @@ int cid_flush(struct cidstore *s)
 		list[v->nruns] = run;
 		rc = cid_view_publish(s, v->active, NULL, v->dir, list,
 				      v->nruns + (run->slot.pos != 0));
+		if (rc == 0)
+			s->awaiting = m;
 		pthread_mutex_unlock(&s->publish);
 	}
 	cid_space_end(&s->space, rc == 0);
@@ -152,7 +154,6 @@ int cid_flush(struct cidstore *s)
 		s->run_keys += (int64_t)run->slot.keys;
 		s->run_values += (int64_t)run->slot.values;
 		s->changed = true;
-		s->awaiting = m;
 	}
 	if (run && (rc || run->slot.pos == 0))
 		cid_part_free(run);

@@ -113,6 +113,17 @@ static struct cid_mem *take_table(struct cidstore *s)
 	return NULL;
 }
 
+/* The memory of tables that are not wanted while the writer lends its own. */
+static void drop_tables(struct cidstore *s)
+{
+	for (int i = 0; i < CID_MEMS; i++)
+		if (s->mem[i].op && s->mem_retired[i] != UINT64_MAX &&
+		    cid_ebr_passed(&s->ebr, s->mem_retired[i])) {
+			cid_mem_fini(&s->mem[i]);
+			s->mem_retired[i] = 0;
+		}
+}
+
 /* ---- the log ---- */
 
 static void adopt_log(struct cid_wal_scan *log, const struct cid_root *r)
@@ -215,10 +226,13 @@ static void tell(struct cidstore *s, const struct cid_root *r, const struct cid_
 	atomic_store(&s->follow->pin_ns, r->config[CID_CFG_READER_PIN_MS] * 1000000);
 }
 
-static int publish(struct cidstore *s, const struct cid_root *r, struct cid_mem *active,
-		   struct cid_mem *frozen, const struct cid_root_mark *mark, uint64_t when)
+/* m: the newest first, up to three; of the writer's board, or of our own. */
+static int publish(struct cidstore *s, const struct cid_root *r, struct cid_mem *const *m,
+		   const struct cid_board_state *lent, const struct cid_root_mark *mark,
+		   uint64_t when)
 {
 	struct cid_view *old = cid_view_now(s), *v;
+	struct cid_mem *active = m[0], *frozen = m[1];
 	struct cid_follow_tree t;
 	int rc = cid_follow_load(s, r, old, &t);
 
@@ -230,6 +244,17 @@ static int publish(struct cidstore *s, const struct cid_root *r, struct cid_mem 
 		return CIDSTORE_ENOMEM;
 	}
 	v->generation = r->generation;
+	if (lent) {
+		v->lent = lent->seq;
+		v->older = m[2];
+		for (unsigned i = 0; i < lent->tables; i++)
+			v->turn[i] = lent->table[i].turn;
+		if (!cid_borrow_same(s, lent)) {
+			free(v);
+			cid_follow_unload(&t, true);
+			return CIDSTORE_EAGAIN;
+		}
+	}
 	remember(s, v, mark, when);
 	rc = cid_view_replace(s, v);
 	if (rc) {
@@ -237,8 +262,10 @@ static int publish(struct cidstore *s, const struct cid_root *r, struct cid_mem 
 		cid_follow_unload(&t, true);
 		return rc;
 	}
-	if (old) {
+	atomic_store(&s->follow->borrow.shown, v->lent);
+	if (old)
 		cid_follow_retire(s, old, &t);
+	if (old && !old->lent) {
 		if (old->active != active && old->active != frozen)
 			cid_mem_give(s, old->active);
 		if (old->frozen && old->frozen != frozen)
@@ -287,17 +314,51 @@ static int build_table(struct cidstore *s, const struct cid_root *r,
 	return 0;
 }
 
+static int open_segments(struct cidstore *s, const struct cid_root *r, struct cidstore_error *err)
+{
+	int rc = 0;
+
+	for (int k = 0; rc == 0 && k < CID_POOLS; k++)
+		if (r->segments[k] > atomic_load(&s->pool[k].segments))
+			rc = cid_pool_open(&s->pool[k], r->segments[k], err);
+	return rc;
+}
+
+/* The same with the writer's own tables. CIDSTORE_EAGAIN: it went on. */
+static int step_lent(struct cidstore *s, const struct cid_root *r, struct cid_board_state *lent,
+		     const struct cid_root_mark *mark, uint64_t when, struct cidstore_error *err)
+{
+	struct cid_follow *f = s->follow;
+	struct cid_mem *m[CID_VIEW_TABLES];
+	int rc = open_segments(s, r, err);
+
+	if (rc)
+		return rc;
+	/* The tables begin behind what this root holds: there is another. */
+	if (lent->table[lent->tables - 1].first_lsn > r->log_first)
+		return CIDSTORE_EEXPIRED;
+	if (!cid_borrow_tables(s, lent, m))
+		return CIDSTORE_EAGAIN;
+	adopt_log(&f->log, r);
+	cid_replay_drop_group(&f->replay);
+	f->replay.generation = r->generation;
+	f->generation = r->log_span[r->log_spans - 1].generation;
+	rc = publish(s, r, m, lent, mark, when);
+	if (rc)
+		return rc;
+	f->next = lent->reached + 1;
+	f->rebuild = true; /* should there be need of a table of our own */
+	return 0;
+}
+
 static int step_to(struct cidstore *s, const struct cid_root *r, const struct cid_root_mark *mark,
 		   uint64_t when, struct cidstore_error *err)
 {
 	struct cid_follow *f = s->follow;
 	struct cid_view *v = cid_view_now(s);
 	struct cid_mem *active = v ? v->active : NULL, *frozen = v ? v->frozen : NULL;
-	int rc = 0;
+	int rc = open_segments(s, r, err);
 
-	for (int k = 0; rc == 0 && k < CID_POOLS; k++)
-		if (r->segments[k] > atomic_load(&s->pool[k].segments))
-			rc = cid_pool_open(&s->pool[k], r->segments[k], err);
 	if (rc)
 		return rc;
 	adopt_log(&f->log, r);
@@ -325,7 +386,7 @@ static int step_to(struct cidstore *s, const struct cid_root *r, const struct ci
 			return rc;
 		frozen = NULL;
 	}
-	rc = publish(s, r, active, frozen, mark, when);
+	rc = publish(s, r, (struct cid_mem *[]){ active, frozen }, NULL, mark, when);
 	if (rc && f->rebuild)
 		cid_mem_give(s, active);
 	else
@@ -401,17 +462,26 @@ static int one_round(struct cidstore *s, const struct cid_root_mark *mark, uint6
 {
 	struct cid_follow *f = s->follow;
 	struct cid_view *v = cid_view_now(s);
+	struct cid_board_state lent;
 	struct cid_root r;
+	bool borrows = cid_borrow_look(s, &lent);
 	int rc;
 
-	if (v && !f->rebuild && same(mark, v->mark)) {
+	if (borrows && v && lent.seq == v->lent && same(mark, v->mark)) {
+		atomic_store(&v->current_ns, when);
+		f->next = lent.reached + 1;
+		return 0;
+	}
+	if (!borrows && v && v->lent)
+		f->rebuild = true;
+	if (!borrows && v && !f->rebuild && same(mark, v->mark)) {
 		atomic_store(&v->current_ns, when);
 		return follow_log(s);
 	}
 	rc = newest(s, &r, err);
 	if (rc)
 		return rc;
-	if (v && !f->rebuild && r.generation == v->generation) {
+	if (!borrows && v && !f->rebuild && r.generation == v->generation) {
 		/* One is being written, or a copy was damaged. */
 		remember(s, v, mark, when);
 		return follow_log(s);
@@ -423,6 +493,8 @@ static int one_round(struct cidstore *s, const struct cid_root_mark *mark, uint6
 		if (!cid_follow_same(s, mark))
 			return CIDSTORE_EAGAIN;
 	}
+	if (borrows)
+		return step_lent(s, &r, &lent, mark, when, err);
 	return step_to(s, &r, mark, when, err);
 }
 
@@ -464,7 +536,12 @@ int cid_follow_refresh(struct cidstore *s, struct cidstore_error *err)
 	/* Something to show, and news on the way: not an error. */
 	if ((rc == CIDSTORE_EAGAIN || rc == CIDSTORE_EEXPIRED) && cid_view_now(s))
 		rc = 0;
-	atomic_store(&s->wal.appended, f->next - 1);
+	if (f->borrow.tables) {
+		cid_borrow_tidy(s, false);
+		drop_tables(s);
+	}
+	if (f->next - 1 > atomic_load(&s->wal.appended))
+		atomic_store(&s->wal.appended, f->next - 1);
 	if (f->replay.durable > atomic_load(&s->wal.durable))
 		atomic_store(&s->wal.durable, f->replay.durable);
 	if (s->root.log_durable > atomic_load(&s->wal.durable))
@@ -479,15 +556,19 @@ int cid_follow_refresh(struct cidstore *s, struct cidstore_error *err)
 
 /* ---- for lookups ---- */
 
-static bool news(const struct cidstore *s)
+/* `soon`: also of what is about to be shown, if its writer lives. */
+static bool news(const struct cidstore *s, bool soon)
 {
 	const struct cid_follow *f = s->follow;
 	uint64_t peek = atomic_load_explicit(&f->peek, memory_order_relaxed);
+	uint64_t lent = atomic_load_explicit(&f->borrow.shown, memory_order_acquire);
 	struct cid_root_mark m;
 
 	/* Reading it tells what is wrong with a root that cannot be looked at. */
 	if (!cid_follow_mark(s, &m) || !same(&m, f->mark))
 		return true;
+	if (lent)
+		return cid_borrow_news(s, lent) || (soon && cid_borrow_came(s));
 	return peek && cid_wal_came(&s->wal, peek);
 }
 
@@ -495,7 +576,7 @@ void cid_follow_look(struct cidstore *s)
 {
 	uint64_t interval;
 
-	if (!news(s))
+	if (!news(s, true))
 		return;
 	interval = cid_cfg(s, CID_CFG_REFRESH_INTERVAL_MS) * 1000000;
 	if (interval && now(s) - atomic_load_explicit(&s->follow->begun_ns, memory_order_relaxed) <
@@ -513,8 +594,11 @@ bool cid_follow_holds(struct cidstore *s, const struct cid_view *v)
 	struct cid_root_mark m;
 
 	atomic_thread_fence(memory_order_seq_cst);
-	if (cid_follow_mark(s, &m) && same(&m, v->mark))
+	if (cid_follow_mark(s, &m) && same(&m, v->mark) &&
+	    (!v->lent || !cid_borrow_news(s, v->lent)))
 		return true;
+	if (v->lent && !cid_borrow_holds(v))
+		return false;
 	return atomic_load_explicit(&s->reader_pins.held, memory_order_relaxed) &&
 	       now(s) - atomic_load(&v->current_ns) < atomic_load(&s->follow->grace_ns) / 2;
 }
@@ -577,7 +661,7 @@ uint64_t cid_follow_lag_ms(struct cidstore *s)
 	unsigned slot;
 	uint64_t t, since;
 
-	if (!s->follow || !news(s))
+	if (!s->follow || !news(s, false))
 		return 0;
 	slot = cid_ebr_enter(&s->ebr);
 	since = atomic_load(&cid_view_now(s)->current_ns);
@@ -622,6 +706,7 @@ int cid_follow_init(struct cidstore *s, bool no_log, struct cidstore_error *err)
 	if (rc)
 		return cid_err_set(err, rc, "wal-0.h5: %s", cidstore_strerror(rc));
 	(void)cid_pin_claim(s);
+	cid_borrow_init(s);
 	pthread_mutex_lock(&s->maint);
 	rc = cid_follow_refresh(s, err);
 	pthread_mutex_unlock(&s->maint);
@@ -640,6 +725,7 @@ void cid_follow_fini(struct cidstore *s)
 	if (!f)
 		return;
 	cid_replay_drop_group(&f->replay);
+	cid_borrow_fini(s);
 	if (f->root_base)
 		s->io->unmap(s->io->self, f->root_base, CID_ROOT_COPIES * sizeof(*f->root));
 	free(f);

@@ -18,6 +18,32 @@
 #include "store/engine.h"
 #include "store/replay.h"
 
+/* The writer's tables, where it lends them; borrow.c, lend.h. */
+struct cid_table_state {
+	struct cid_loan loan;
+	uint32_t cap;
+	uint64_t turn, first_lsn;
+};
+struct cid_board_state {
+	uint64_t seq, reached;
+	unsigned tables;
+	struct cid_table_state table[CID_VIEW_TABLES];
+};
+struct cid_borrow {
+	bool on;		/* set once */
+	_Atomic uint64_t shown; /* the board's seq in the newest view; 0: tables of our own */
+	const struct cid_board *b; /* set before `shown`, and never taken away */
+	/* protected by maint */
+	bool attached;
+	char text[64];		/* LOCK's */
+	uint64_t again_ns;
+	uint64_t reached;	/* at the last look */
+	uint64_t lender_uid;
+	struct cid_loan board;
+	struct cid_borrowed *maps;
+	struct cid_borrowed_table *tables;
+};
+
 struct cid_follow {
 	const struct cid_root *root; /* the four copies, mapped; never believed */
 	void *root_base;
@@ -32,6 +58,7 @@ struct cid_follow {
 	uint64_t next;		/* all records before are in the table */
 	struct cid_replay replay;
 	bool rebuild;		/* the table is not what `next` says */
+	struct cid_borrow borrow;
 };
 
 int cid_follow_init(struct cidstore *s, bool no_log, struct cidstore_error *err);
@@ -73,6 +100,26 @@ int cid_follow_hold(struct cidstore *s, struct cid_hold *h, int (*take)(void *ar
 bool cid_follow_held(struct cidstore *s, const struct cid_hold *h);
 /* Milliseconds since what is shown was known to be all there is; 0: it is. */
 uint64_t cid_follow_lag_ms(struct cidstore *s);
+
+/* borrow.c; those without another word with maint held. */
+void cid_borrow_init(struct cidstore *s);
+void cid_borrow_fini(struct cidstore *s);
+/* True where a writer lends its tables now, and which. */
+bool cid_borrow_look(struct cidstore *s, struct cid_board_state *out);
+/* Is that, behind a root that was read since, still so? */
+bool cid_borrow_same(struct cidstore *s, const struct cid_board_state *st);
+/* The tables, the newest first; NULL where there are fewer. They last until a
+ * tidying that finds them in no view. False: they cannot be had, and where they
+ * are in use still, not for some time. */
+bool cid_borrow_tables(struct cidstore *s, const struct cid_board_state *st, struct cid_mem **out);
+void cid_borrow_tidy(struct cidstore *s, bool all);
+/* For lookups, without a lock: are other tables in use than those shown? Is there
+ * a record that is not in them? Was none of a view's emptied? */
+bool cid_borrow_news(const struct cidstore *s, uint64_t shown);
+bool cid_borrow_came(const struct cidstore *s);
+bool cid_borrow_holds(const struct cid_view *v);
+/* Takes over the newest numbers that are shown; without a lock. */
+void cid_borrow_reached(struct cidstore *s);
 
 /* follow_tree.c: directory and runs of a root, as far as possible with the
  * handles of the view before, which may be NULL. */

@@ -82,7 +82,7 @@ int cid_key_push_mem(struct cid_key *k, const struct cid_mem *m)
 
 	if (!m)
 		return 0;
-	visible = atomic_load_explicit(&m->visible, memory_order_acquire);
+	visible = cid_mem_visible(m);
 	head = visible ? cid_mem_head(m, visible, k->key, k->hash) : NULL;
 	if (!head)
 		return 0;
@@ -188,7 +188,11 @@ int cid_key_collect_tables(struct cid_key *k, const struct cid_view *v)
 {
 	int rc = cid_key_push_mem(k, v->active);
 
-	return rc || cid_key_hidden(k) ? rc : cid_key_push_mem(k, v->frozen);
+	if (rc == 0 && v->frozen && !cid_key_hidden(k))
+		rc = cid_key_push_mem(k, v->frozen);
+	if (rc == 0 && v->older && !cid_key_hidden(k))
+		rc = cid_key_push_mem(k, v->older);
+	return rc;
 }
 
 static int collect(struct cid_key *k, struct cid_tables *t, const struct cid_view *v,

@@ -232,7 +232,7 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 	if ((rest || atomic_load(&s->nospace)) && cid_space_punch(&s->space, PUNCH_PAGES))
 		return 0;
 	if (((rest && t - s->last_commit >= cid_cfg(s, CID_CFG_CHECKPOINT_INTERVAL_MS) * MS) ||
-	     atomic_load(&s->nospace)) && atomic_load(&v->active->visible)) {
+	     atomic_load(&s->nospace)) && cid_mem_visible(v->active)) {
 		int sealed;
 
 		pthread_mutex_lock(&s->write);

@@ -52,6 +52,8 @@ static void locate(struct cidstore *s, const struct cid_view *v, struct group *g
 			cid_mem_prefetch(v->active, g->hash[i]);
 		if (v->frozen)
 			cid_mem_prefetch(v->frozen, g->hash[i]);
+		if (v->older)
+			cid_mem_prefetch(v->older, g->hash[i]);
 	}
 	for (unsigned i = 0; i < g->n; i++) {
 		g->part[i] = cid_dir_get(v->dir, g->hash[i]);

@@ -135,7 +135,7 @@ static void clean_tables(struct cidstore *s)
 		if (s->mem[i].cap == cid_mem_cap(s))
 			cid_mem_reset(&s->mem[i]);
 		else
-			cid_mem_fini(&s->mem[i]);
+			cid_table_free(s, &s->mem[i]);
 		pthread_mutex_lock(&s->write);
 		s->mem_retired[i] = 0;
 		pthread_mutex_unlock(&s->write);

@@ -72,6 +72,7 @@ static void free_store(struct cidstore *s)
 {
 	struct cid_view *v = atomic_load(&s->view);
 
+	cid_lend_close(s);
 	cid_retired_free(s, true);
 	for (struct cid_part_index *x = s->old_indexes, *next; x; x = next) {
 		next = x->next_retired;
@@ -91,7 +92,7 @@ static void free_store(struct cidstore *s)
 	cid_space_fini(&s->space);
 	for (int i = 0; i < CID_MEMS; i++)
 		if (s->mem[i].op)
-			cid_mem_fini(&s->mem[i]);
+			cid_table_free(s, &s->mem[i]);
 	for (int k = 0; k < CID_POOLS; k++)
 		cid_pool_fini(&s->pool[k]);
 	cid_wal_fini(&s->wal);
@@ -143,7 +144,10 @@ static int take_lock(struct cidstore *s, struct cidstore_error *err)
 	if (rc == -EWOULDBLOCK)
 		return cid_err_set(err, CIDSTORE_EBUSY,
 				   "another process writes this store; unmount it there first");
-	return rc ? cid_err_set(err, cid_err_from_errno(rc), "LOCK: %s", strerror(-rc)) : 0;
+	if (rc)
+		return cid_err_set(err, cid_err_from_errno(rc), "LOCK: %s", strerror(-rc));
+	cid_lend_forget(s);
+	return 0;
 }
 
 /* Opens past the page cache where the file system can. One who follows sees
@@ -433,7 +437,7 @@ static int recover(struct cidstore *s, unsigned torn_roots, struct cidstore_erro
 	int rc = 0;
 
 	/* The log may hold more than memory_limit gives a table later. */
-	rc = cid_mem_init(&s->mem[0], (uint32_t)s->root.log_records, s->root.hash_seed);
+	rc = cid_table_new(s, &s->mem[0], (uint32_t)s->root.log_records);
 	if (rc == 0) {
 		s->mem_retired[0] = UINT64_MAX;
 		s->mem[0].first_lsn = s->root.log_first;
@@ -523,6 +527,7 @@ static int open_once(const struct cid_io *io, const char *path, unsigned flags,
 		return cid_err_set(err, CIDSTORE_ENOMEM, "out of memory");
 	}
 	s->repair = repair;
+	s->lend.on = !s->readonly && !repair && io->lend;
 	s->dirfd = io->open(io->self, -1, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 	if (s->dirfd < 0) {
 		rc = s->dirfd == -ENOTDIR || s->dirfd == -ELOOP ? CIDSTORE_ENOTSTORE :
@@ -579,6 +584,8 @@ static int open_once(const struct cid_io *io, const char *path, unsigned flags,
 			cid_pins_open(s);
 		rc = recover(s, bad & ~(3u << ((s->root.generation & 1) * 2)), err);
 	}
+	if (rc == 0 && !s->readonly)
+		cid_lend_open(s);
 	s->last_commit = s->tune.taker.at = io->monotonic(io->self);
 	if (rc == 0 && !s->readonly && !s->manual)
 		rc = cid_maintain_start(s);

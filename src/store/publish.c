@@ -107,9 +107,9 @@ int cid_mem_take(struct cidstore *s, struct cid_mem **out)
 			continue;
 		/* Mostly maintenance emptied it already. */
 		if (s->mem[i].op && s->mem[i].cap != cid_mem_cap(s))
-			cid_mem_fini(&s->mem[i]);
+			cid_table_free(s, &s->mem[i]);
 		if (!s->mem[i].op) {
-			int failed = cid_mem_init(&s->mem[i], cid_mem_cap(s), s->t.seed);
+			int failed = cid_table_new(s, &s->mem[i], cid_mem_cap(s));
 
 			if (failed) {
 				rc = failed;

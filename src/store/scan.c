@@ -108,7 +108,7 @@ static int open_part(struct scan *sc, struct source *s, struct cid_part *p,
 static int open_mem(struct source *s, const struct cid_mem *m, const struct cidstore_pos *pos)
 {
 	s->mem = m;
-	s->visible = atomic_load_explicit(&m->visible, memory_order_acquire);
+	s->visible = cid_mem_visible(m);
 	s->list = malloc(MEM_KEYS * sizeof(*s->list));
 	if (!s->list)
 		return CIDSTORE_ENOMEM;
@@ -168,7 +168,7 @@ static int open_scan(struct scan *sc, const struct cidstore_pos *pos)
 	const struct cid_view *v = sc->v;
 	int rc;
 
-	sc->src = calloc(v->nruns + 3u, sizeof(*sc->src));
+	sc->src = calloc(v->nruns + 1u + CID_VIEW_TABLES, sizeof(*sc->src));
 	if (!sc->src)
 		return CIDSTORE_ENOMEM;
 	sc->n = 1;
@@ -178,6 +178,8 @@ static int open_scan(struct scan *sc, const struct cidstore_pos *pos)
 					     (1ull << (CID_HASH_BITS - sc->src[0].part->slot.depth)));
 	for (uint32_t i = 0; rc == 0 && i < v->nruns; i++)
 		rc = open_part(sc, &sc->src[sc->n++], v->run[i], pos);
+	if (rc == 0 && v->older)
+		rc = open_mem(&sc->src[sc->n++], v->older, pos);
 	if (rc == 0 && v->frozen)
 		rc = open_mem(&sc->src[sc->n++], v->frozen, pos);
 	if (rc == 0 && v->active)

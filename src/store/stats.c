@@ -12,11 +12,11 @@ static uint64_t at_least_zero(int64_t n)
 	return n < 0 ? 0 : (uint64_t)n;
 }
 
-static uint64_t table_memory(const struct cid_mem *m)
+static uint64_t table_memory(const struct cid_mem *m, const struct cid_mem_face *f)
 {
-	return m->op ? (uint64_t)m->count * sizeof(*m->op) +
-			       (m->keys ? cid_mem_slots(m) * 8ull : 0) +
-			       (m->pairs ? ((uint64_t)m->pair_mask + 1) * 8 : 0) :
+	return m->op ? (uint64_t)f->count * sizeof(*m->op) +
+			       (f->keys ? cid_mem_slots(m) * 8ull : 0) +
+			       (f->pairs ? ((uint64_t)m->pair_mask + 1) * 8 : 0) :
 		       0;
 }
 
@@ -56,7 +56,7 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 	int64_t keys, values;
 	uint64_t ops = 0, cap = 0;
 	unsigned slot;
-	const struct cid_mem *mem[2];
+	const struct cid_mem *mem[CID_VIEW_TABLES];
 	struct cid_view *v;
 
 	cid_follow_enter(s);
@@ -69,13 +69,19 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 	v = cid_view_now(s);
 	mem[0] = v->active;
 	mem[1] = v->frozen;
-	for (int i = 0; i < 2; i++)
+	mem[2] = v->older;
+	for (int i = 0; i < CID_VIEW_TABLES; i++)
 		if (mem[i]) {
-			keys += mem[i]->net_keys;
-			values += mem[i]->net_values + mem[i]->unknown;
-			o.uncertain += mem[i]->unknown;
-			o.memory_bytes += table_memory(mem[i]);
-			ops += mem[i]->count;
+			struct cid_mem_face f;
+
+			cid_mem_sums(mem[i], &f);
+			keys += f.net_keys;
+			values += f.net_values + f.unknown;
+			o.uncertain += f.unknown;
+			/* Of those that are lent the writer tells. */
+			if (!v->lent)
+				o.memory_bytes += table_memory(mem[i], &f);
+			ops += f.count;
 			cap = mem[i]->cap; /* room for two, as half of one makes a flush due */
 		}
 	pthread_mutex_unlock(&s->write);
@@ -160,11 +166,15 @@ void cidstore_stats(struct cidstore *s, struct cidstore_stats *out)
 
 uint64_t cidstore_last_seq(struct cidstore *s)
 {
+	if (s->follow)
+		cid_borrow_reached(s);
 	return atomic_load(&s->wal.appended);
 }
 
 uint64_t cidstore_durable_seq(struct cidstore *s)
 {
+	if (s->follow)
+		cid_borrow_reached(s);
 	return atomic_load(&s->wal.durable);
 }
 

@@ -24,13 +24,19 @@ struct cid_root_mark {
 	uint64_t word[4];
 };
 
+enum { CID_VIEW_TABLES = 3 };
+
 struct cid_view {
 	/* Of a view that follows a writer; the marks and the time move on while
 	 * the root stays the same. */
 	uint64_t generation;
 	_Atomic uint64_t mark[4];
 	_Atomic uint64_t current_ns; /* monotonic: when this root was the newest */
+	uint64_t lent;		 /* its tables are the writer's: by this number of its
+				  * board; else 0 */
+	uint64_t turn[CID_VIEW_TABLES]; /* of those tables */
 	struct cid_mem *active, *frozen; /* either may be NULL */
+	struct cid_mem *older;		 /* with `lent` there may be a third */
 	struct cid_dir *dir;
 	uint32_t nruns;
 	struct cid_part *run[]; /* oldest first */

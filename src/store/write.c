@@ -72,6 +72,7 @@ int cid_write_seal(struct cidstore *s)
 					s->mem_retired[next - s->mem] = 0;
 				else
 					sealed = 1;
+				cid_lend_tell(s);
 			}
 		}
 	}
@@ -215,6 +216,7 @@ static void finish(struct cidstore *s, struct cid_mem *m)
 {
 	cid_wal_publish(&s->wal);
 	cid_mem_publish(m);
+	cid_lend_reached(s);
 }
 
 static void note_durable(struct cidstore *s)
@@ -231,8 +233,10 @@ void cid_note_locked(struct cidstore *s, enum cid_opcode op, struct cidstore_id 
 {
 	if (!s->unnoted && cid_wal_room(&s->wal) > NOTES / 2) {
 		cid_wal_stamp(&s->wal);
-		if (cid_wal_put(&s->wal, op, key, value))
+		if (cid_wal_put(&s->wal, op, key, value)) {
 			cid_wal_publish(&s->wal);
+			cid_lend_reached(s);
+		}
 	}
 }
 

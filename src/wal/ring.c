@@ -155,6 +155,8 @@ int cid_wal_sync(struct cid_wal *w, uint64_t lsn)
 			atomic_store(&w->failed, 1);
 		else
 			atomic_store(&w->durable, upto);
+		if (w->told)
+			atomic_store(w->told, atomic_load(&w->durable));
 		w->syncs++;
 		w->sync_ns += ns;
 		if (ns > w->sync_max_ns)

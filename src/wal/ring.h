@@ -51,6 +51,7 @@ struct cid_wal {
 	_Atomic uint64_t appended;  /* highest lsn complete in the mapping */
 	_Atomic uint64_t durable;   /* highest lsn known on the device */
 	_Atomic uint64_t first;	    /* lowest lsn still needed */
+	_Atomic uint64_t *told;	    /* where else `durable` is stored; NULL: nowhere */
 	_Atomic int failed;	    /* a sync failed, or a store into the map: for ever */
 	pthread_mutex_t lock;	    /* protects syncing and the four counters */
 	pthread_cond_t synced;

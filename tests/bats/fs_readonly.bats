@@ -185,13 +185,15 @@ ro() { # OPTION
 
 	ro refresh_interval_ms=100000
 	epoch=$(cid_stat reader_epoch "$TMP/ro")
+	# What the writer's tables get is seen at once, a commit is not.
 	mkdir "$MNT/$NEW"
+	run ls "$TMP/ro"
+	assert_output "$K
+$NEW"
 	echo 1 > "$CTL/checkpoint"
 	sleep 0.1
 	[ "$(cid_stat lag_ms "$TMP/ro")" -ge 100 ]
 	[ "$(cid_stat reader_epoch "$TMP/ro")" = "$epoch" ]
-	run ls "$TMP/ro"
-	assert_output "$K"
 	run cat "$TMP/ro/.cidstore/config/refresh_interval_ms"
 	assert_output 100000
 	cid_umount "$TMP/ro"

@@ -333,15 +333,20 @@ static struct order any_order(void)
 
 static void rounds(unsigned count)
 {
-	struct cid_io blind = cid_io_posix;
-	struct cidstore *pinned, *unpinned, *committed, *fresh;
+	struct cid_io blind = cid_io_posix, alone = cid_io_posix, both;
+	struct cidstore *pinned, *unpinned, *committed, *fresh, *own, *own_unpinned;
 	struct cidstore_snapshot *kept = NULL;
 	struct model then;
 	struct cidstore_stats st;
 	unsigned snapshots = 0, retries;
 
 	blind.claim = NULL;
+	alone.borrow = NULL; /* makes its own tables of the log */
+	both = alone;
+	both.claim = NULL;
 	start_writer();
+	own = open_reader(&alone, 0);
+	own_unpinned = open_reader(&both, 0);
 	pinned = open_reader(&cid_io_posix, 0);
 	unpinned = open_reader(&blind, 0);
 	committed = open_reader(&cid_io_posix, CIDSTORE_COMMITTED);
@@ -352,11 +357,14 @@ static void rounds(unsigned count)
 		/* Before the next recovery, too, everything is there. */
 		compare(pinned, "the pinned reader", &now);
 		compare(unpinned, "the reader without a pin", &now);
+		compare(own, "the pinned reader with its own table", &now);
+		compare(own_unpinned, "the reader with its own table and without a pin", &now);
 		if (o.then == CHECKPOINT || o.then == COMPACT)
 			compare(committed, "the reader of commits", &now);
 		if (!child)
 			start_writer();
 		compare(pinned, "the pinned reader beside the new writer", &now);
+		compare(own, "that with its own table beside the new writer", &now);
 		if (round_no % 50 == 0) {
 			fresh = open_reader(&cid_io_posix, 0);
 			compare(fresh, "a new reader", &now);
@@ -383,8 +391,12 @@ static void rounds(unsigned count)
 	       (unsigned long long)st.refreshes, retries);
 	if (kept)
 		cidstore_snapshot_close(kept);
-	tap_int(cidstore_close(pinned) | cidstore_close(unpinned) | cidstore_close(committed), 0,
-		"the readers close");
+	cidstore_stats(own, &st);
+	tap_ok(st.following && st.lag_ms == 0, "with its own table: %llu refreshes",
+	       (unsigned long long)st.refreshes);
+	tap_int(cidstore_close(pinned) | cidstore_close(unpinned) | cidstore_close(committed) |
+			cidstore_close(own) | cidstore_close(own_unpinned),
+		0, "the readers close");
 	stop_writer();
 }
 

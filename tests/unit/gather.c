@@ -66,7 +66,7 @@ int main(void)
 			add(&m, CID_MEM_INSERT, other, v);
 		if (i % EVERY)
 			continue;
-		if (cid_mem_gather(&m, head(&m, m.visible), &a))
+		if (cid_mem_gather(&m, head(&m, m.face->visible), &a))
 			tap_bail("no memory");
 		right = right && agrees(&m, &a, word);
 		free(a.own);
@@ -74,7 +74,7 @@ int main(void)
 	tap_ok(right, "sets are right while the chain grows");
 
 	/* A reader that began earlier must not see what came since. */
-	at = m.visible;
+	at = m.face->visible;
 	early = head(&m, at);
 	add(&m, CID_MEM_DELETE, key, 5);
 	for (int i = 0; i < 2 * OPS; i++)
@@ -87,8 +87,8 @@ int main(void)
 	}
 	tap_ok(right, "a younger set is not for an older reader");
 	word[5] = 1;
-	if (cid_mem_gather(&m, head(&m, m.visible), &a) ||
-	    cid_mem_gather(&m, head(&m, m.visible), &b))
+	if (cid_mem_gather(&m, head(&m, m.face->visible), &a) ||
+	    cid_mem_gather(&m, head(&m, m.face->visible), &b))
 		tap_bail("no memory");
 	tap_ok(agrees(&m, &a, word) && agrees(&m, &b, word), "one value many times is one value");
 	free(a.own);
@@ -102,7 +102,7 @@ int main(void)
 		word[i] = 1;
 	}
 	for (int i = 0; i < 3; i++) {
-		if (cid_mem_gather(&m, head(&m, m.visible), i ? &b : &a))
+		if (cid_mem_gather(&m, head(&m, m.face->visible), i ? &b : &a))
 			tap_bail("no memory");
 		kept = kept && !a.own && (i == 0 || (b.v == a.v && b.n == a.n));
 	}
@@ -110,7 +110,7 @@ int main(void)
 	for (n = 0; n < 2000; n++) {
 		add(&m, CID_MEM_DELETE, key, n);
 		word[n] = -1;
-		if (cid_mem_gather(&m, head(&m, m.visible), &b))
+		if (cid_mem_gather(&m, head(&m, m.face->visible), &b))
 			tap_bail("no memory");
 		kept = kept && b.own;
 		right = right && (n % 100 || agrees(&m, &b, word));
@@ -124,7 +124,7 @@ int main(void)
 		add(&m, CID_MEM_INSERT, key, (uint64_t)i);
 		word[i] = 1;
 	}
-	if (cid_mem_gather(&m, head(&m, m.visible), &a))
+	if (cid_mem_gather(&m, head(&m, m.face->visible), &a))
 		tap_bail("no memory");
 	tap_ok(agrees(&m, &a, word), "nothing from before the key was deleted");
 	free(a.own);

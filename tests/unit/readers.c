@@ -12,7 +12,7 @@
  * lag, and asks: exactly one value each, of a version not older than the noted
  * and not newer than was begun by then, and never an older one than it saw.
  * The writer is killed now and then, and recovers. Half of the readers cannot
- * pin.
+ * pin; and half of either look at the writer's tables, the others make their own.
  *
  * Through a read-only mount the same is asked by names: what is in a key's
  * directory, its size, and whether the noted version is there, and the one to
@@ -197,6 +197,8 @@ static _Noreturn void reader(unsigned me)
 
 	if (me % 2)
 		io.claim = NULL;
+	if (me % 4 >= 2)
+		io.borrow = NULL;
 	if (cid_store_open_io(&io, store, CIDSTORE_RDONLY, &s, &err)) {
 		(void)snprintf(sh->wrong[me], sizeof(sh->wrong[me]), "open: %.150s", err.message);
 		_exit(1);
