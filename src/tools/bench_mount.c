@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* bench_mount.c - cidctl bench mount: bulk and listings through the file system */
+/* bench_mount.c - cidctl bench mount: bulk, lookups and listings through the file
+ * system */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -213,6 +214,84 @@ static int listings(const struct cid_bench *b, const char *at, struct cid_result
 	return rc;
 }
 
+/* ---- the lookup stream ---- */
+
+enum { ASKED = 65536, ROUNDS = 4 }; /* as many as may wait; the keys, so often */
+
+struct questions {
+	uint64_t number[ASKED];
+	uint8_t key[ASKED][16];
+	uint8_t answer[ASKED][24]; /* of keys with one value */
+};
+
+static int transfer(int fd, const char *path, struct questions *q, double *seconds)
+{
+	size_t at = 0;
+	ssize_t n = 0;
+	double begin = cid_seconds();
+
+	while (at < sizeof(q->key) && (n = write(fd, q->key[0] + at, sizeof(q->key) - at)) > 0)
+		at += (size_t)n;
+	for (at = 0; n > 0 && at < sizeof(q->answer); at += (size_t)(n > 0 ? n : 0))
+		n = read(fd, q->answer[0] + at, sizeof(q->answer) - at);
+	*seconds += cid_seconds() - begin;
+	return n > 0 ? 0 : said(path);
+}
+
+static uint64_t wrong_answers(const struct cid_bench *b, const struct questions *q)
+{
+	uint64_t wrong = 0;
+	uint8_t want[24] = { 1 };
+
+	for (unsigned i = 0; i < ASKED; i++) {
+		cidstore_id_to_bytes(cid_data_value(&b->data, q->number[i], 0), want + 8);
+		wrong += memcmp(want, q->answer[i], sizeof(want)) != 0;
+	}
+	return wrong;
+}
+
+/* Keys with one value each, drawn at random. */
+static int lookups(const struct cid_bench *b, const char *at, struct cid_result *r)
+{
+	struct cid_draw draw = { b->seed };
+	struct questions *q = malloc(sizeof(*q));
+	uint64_t warming = (b->keys + ASKED - 1) / ASKED * ASKED, asked = 0, wrong = 0;
+	char path[1200];
+	double t = 0;
+	int fd, rc = 0;
+
+	if (q == NULL)
+		return cid_bench_check(CIDSTORE_ENOMEM, "lookups");
+	snprintf(path, sizeof(path), "%s/.cidstore/lookup", at);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		rc = said(path);
+	while (rc == 0 && asked < ROUNDS * warming) {
+		for (unsigned i = 0; i < ASKED; i++) {
+			q->number[i] = cid_draw_below(&draw, b->keys);
+			cidstore_id_to_bytes(cid_data_key(&b->data, q->number[i]), q->key[i]);
+		}
+		if (asked == warming)
+			t = 0;
+		rc = transfer(fd, path, q, &t);
+		asked += ASKED;
+		if (rc == 0)
+			wrong += wrong_answers(b, q);
+	}
+	if (rc == 0) {
+		cid_result_add(r, "lookup", (double)(asked - warming) / t, "/s");
+		cid_result_bar(r, '>', 3e6);
+		if (wrong != 0) {
+			cid_report("%llu answers were wrong", (unsigned long long)wrong);
+			rc = -1;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	free(q);
+	return rc;
+}
+
 static int run(struct cid_bench *b, struct cid_result *r)
 {
 	uint64_t n = b->keys * b->values;
@@ -232,6 +311,8 @@ static int run(struct cid_bench *b, struct cid_result *r)
 		}
 		rc = by_mount(b, at, x, n, &t);
 		mounted += t;
+		if (rc == 0 && turn + 1 == TURNS && b->values == 1)
+			rc = lookups(b, at, r);
 		if (rc == 0 && turn + 1 == TURNS)
 			rc = listings(b, at, r);
 		if (unmount(b, at) != 0)
@@ -250,5 +331,5 @@ static int run(struct cid_bench *b, struct cid_result *r)
 }
 
 const struct cid_bench_run cid_bench_mount = {
-	"mount", "ingest through a mount beside the library; listings", 1000000, 1, 0, run
+	"mount", "through a mount: ingest beside the library, lookups, listings", 1000000, 1, 0, run
 };

@@ -18,9 +18,12 @@
 enum { READERS = 8, TURNS = 3, STARTS = 40 };
 #define FIRST_NEW (1ull << 40) /* keys that only the writer's load knows */
 
-/* What the readers are to do. Idle: a pin is held, nothing asked. Paced: 20,000
- * lookups a second each. Busy: without a pause. */
+/* What the readers are to do. Idle: a pin is held, nothing asked. Paced: some
+ * 15,000 lookups a second each. Busy: without a pause, so that eight of them on
+ * a few processors leave a writer the share of time that the scheduler gives to
+ * each; what they cost it besides is its rate in a second of its own time. */
 enum phase { AWAY, IDLE, PACED, BUSY, GONE, PHASES };
+enum { MEASURED = BUSY + 1 };
 
 struct shared {
 	_Atomic int phase;
@@ -109,53 +112,113 @@ static double median(double *v, size_t n)
 	return v[n / 2];
 }
 
-/* In turns, so that what else the machine does meets all of them. */
-static int writing(struct cid_bench *b, struct cidstore *s, struct shared *x, struct cid_result *r)
+struct writing {
+	struct cid_bench *b;
+	struct cidstore *s;
+	struct shared *x;
+	const pid_t *reader;
+	uint64_t from; /* the next new key */
+	/* pairs a second, and that of the writer's processor time; the readers' */
+	double rate[MEASURED][TURNS], own[MEASURED][TURNS], others[MEASURED][TURNS];
+	double lookups[MEASURED][TURNS];
+};
+
+static double processor_seconds(pid_t pid)
+{
+	struct timespec t = { 0, 0 };
+	clockid_t id;
+
+	if (clock_getcpuclockid(pid, &id) == 0)
+		(void)clock_gettime(id, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double readers_seconds(const struct writing *w)
+{
+	double sum = 0;
+
+	for (unsigned i = 0; i < READERS; i++)
+		sum += processor_seconds(w->reader[i]);
+	return sum;
+}
+
+static int write_beside(struct writing *w, enum phase p, int turn, struct cid_load *l)
+{
+	double own, others, lookups;
+
+	*l = (struct cid_load){ .pair = cid_stream_new,
+				.arg = w->b,
+				.from = w->from,
+				.n = 1ull << 36,
+				.limit = w->b->seconds / TURNS };
+	/* None begins with what the one before left to do. */
+	if (cid_bench_check(cidstore_checkpoint(w->s), "checkpoint") != 0)
+		return -1;
+	enter(w->x, p);
+	own = processor_seconds(0);
+	others = readers_seconds(w);
+	lookups = (double)w->x->lookups;
+	if (cid_bench_load(w->b, w->s, l) != 0)
+		return -1;
+	w->from += l->done;
+	w->rate[p][turn] = (double)l->done / l->seconds;
+	w->own[p][turn] = (double)l->done / (processor_seconds(0) - own);
+	w->others[p][turn] = (readers_seconds(w) - others) / l->seconds;
+	w->lookups[p][turn] = ((double)w->x->lookups - lookups) / l->seconds;
+	enter(w->x, AWAY);
+	return 0;
+}
+
+static void tell_writing(struct writing *w, struct cid_result *r)
 {
 	static const char *const name[] = { "alone", "idle", "paced", "busy" };
-	double rate[4][TURNS], alone = 0;
-	struct cid_load *l = malloc(sizeof(*l));
-	uint64_t from = FIRST_NEW, asked;
-	char text[40];
+	static const double bar[] = { 0, 0.95, 0.7, 0 };
+	double alone = 0, own_alone = 0;
+	char text[48];
 
-	if (l == NULL)
-		return cid_bench_check(CIDSTORE_ENOMEM, "load");
-	for (int turn = 0; turn < TURNS; turn++)
-		for (int p = AWAY; p <= BUSY; p++) {
-			*l = (struct cid_load){ .pair = cid_stream_new,
-						.arg = b,
-						.from = from,
-						.n = 1ull << 36,
-						.limit = b->seconds / 3 };
-			enter(x, (enum phase)p);
-			asked = x->lookups;
-			if (cid_bench_load(b, s, l) != 0) {
-				free(l);
-				return -1;
-			}
-			from += l->done;
-			rate[p][turn] = (double)l->done / l->seconds;
-			if (p == BUSY && turn == TURNS - 1)
-				cid_result_add(r, "busy_lookups",
-					       (double)(x->lookups - asked) / l->seconds, "/s");
-		}
-	enter(x, AWAY);
-	free(l);
 	for (int p = AWAY; p <= BUSY; p++) {
-		double m = median(rate[p], TURNS);
+		double m = median(w->rate[p], TURNS), own = median(w->own[p], TURNS);
 
 		snprintf(text, sizeof(text), "writer_%s", name[p]);
 		cid_result_add(r, text, m, "pairs/s");
 		if (p == AWAY) {
 			alone = m;
+			own_alone = own;
 			continue;
 		}
 		snprintf(text, sizeof(text), "writer_%s_of_alone", name[p]);
 		cid_result_add(r, text, m / alone, "");
-		if (p != PACED)
-			cid_result_bar(r, '>', p == IDLE ? 0.95 : 0.7);
+		if (bar[p] > 0)
+			cid_result_bar(r, '>', bar[p]);
+		snprintf(text, sizeof(text), "writer_%s_of_alone_its_time", name[p]);
+		cid_result_add(r, text, own / own_alone, "");
+		if (p == BUSY)
+			cid_result_bar(r, '>', 0.7);
+		snprintf(text, sizeof(text), "%s_readers", name[p]);
+		cid_result_add(r, text, median(w->others[p], TURNS), "processors");
+		if (p == IDLE)
+			continue;
+		snprintf(text, sizeof(text), "%s_lookups", name[p]);
+		cid_result_add(r, text, median(w->lookups[p], TURNS), "/s");
 	}
-	return 0;
+}
+
+/* In turns, so that what else the machine does meets all of them. */
+static int writing(struct cid_bench *b, struct cidstore *s, struct shared *x, const pid_t *reader,
+		   struct cid_result *r)
+{
+	struct writing w = { .b = b, .s = s, .x = x, .reader = reader, .from = FIRST_NEW };
+	struct cid_load *l = malloc(sizeof(*l));
+	int rc = l == NULL ? cid_bench_check(CIDSTORE_ENOMEM, "load") : 0;
+
+	for (int turn = 0; rc == 0 && turn < TURNS; turn++)
+		for (int i = 0; rc == 0 && i < MEASURED; i++)
+			rc = write_beside(&w, (enum phase)((i + turn) % MEASURED), turn, l);
+	enter(x, AWAY);
+	free(l);
+	if (rc == 0)
+		tell_writing(&w, r);
+	return rc;
 }
 
 /* From opening to the first answer. */
@@ -239,7 +302,8 @@ static int asking(struct cid_bench *b, struct cidstore *s, struct cid_result *r)
 	return cid_bench_close(f) != 0 ? -1 : rc;
 }
 
-static int measure(struct cid_bench *b, struct shared *x, struct cid_result *r)
+static int measure(struct cid_bench *b, struct shared *x, const pid_t *reader,
+		   struct cid_result *r)
 {
 	struct cidstore *s;
 	int rc;
@@ -255,7 +319,7 @@ static int measure(struct cid_bench *b, struct shared *x, struct cid_result *r)
 	if (rc == 0 && !b->reuse)
 		rc = starting(b, r, "start_full_log", 0);
 	if (rc == 0 && !b->reuse)
-		rc = writing(b, s, x, r);
+		rc = writing(b, s, x, reader, r);
 	if (rc == 0 && x->wrong) {
 		cid_report("%llu answers of readers were wrong", (unsigned long long)x->wrong);
 		rc = -1;
@@ -282,7 +346,7 @@ static int run(struct cid_bench *b, struct cid_result *r)
 			rc = cid_bench_check(CIDSTORE_ENOMEM, "fork");
 	}
 	if (rc == 0)
-		rc = measure(b, x, r);
+		rc = measure(b, x, reader, r);
 	enter(x, GONE);
 	for (unsigned i = 0; i < READERS; i++)
 		if (reader[i] > 0)

@@ -97,7 +97,7 @@ assert {"insert", "lookup"} <= {r["run"] for r in json.load(sys.stdin)}'
 	cid_need_fuse
 	# The daemon must not keep the descriptors bats waits for.
 	tiny mount 3>&- 4>&-
-	holds mount.json 'f["ingest"] > 0 and f["library"] > 0 and f["list_values"] > 0'
+	holds mount.json 'f["lookup"] > 0 and f["ingest"] > 0 and f["library"] > 0 and f["list_values"] > 0'
 	run ls
 	assert_output mount.json
 }
