@@ -10,6 +10,8 @@
 #include "tools/bench.h"
 #include "tools/report.h"
 
+enum { OPENS = 3 };
+
 /* scripts/scale-model predicts from these how a store of another size fares.
  * Nothing runs beside: the store has no threads, maintenance is called. */
 struct costs {
@@ -77,21 +79,62 @@ static int sweep(const struct cid_bench *b, struct cidstore *s, uint64_t all, st
 	return rc;
 }
 
-/* A child leaves a log that is nearly full, as a crash would. */
+/* By a child, which then dies: the log stays as full as it is. */
+static void open_and_die(const struct cid_bench *b, int to)
+{
+	struct cidstore_error err = { 0 };
+	struct cidstore *s;
+	double t = cid_seconds();
+	uint64_t n;
+
+	if (cidstore_open(b->store, CIDSTORE_MANUAL, &s, &err) != 0)
+		_exit(1);
+	(void)cidstore_count(s, cid_data_key(&b->data, 0), &n);
+	t = cid_seconds() - t;
+	_exit(write(to, &t, sizeof(t)) == (ssize_t)sizeof(t) ? 0 : 1);
+}
+
+/* What opening the store and a first lookup take: the best of some. */
+static int time_open(const struct cid_bench *b, double *out)
+{
+	double best = 1e9, t;
+	int ends[2], status, rc = 0;
+
+	for (int i = 0; i < OPENS && rc == 0; i++) {
+		pid_t pid;
+
+		if (pipe(ends) != 0)
+			return cid_bench_check(CIDSTORE_ENOMEM, "pipe");
+		fflush(NULL);
+		pid = fork();
+		if (pid == 0)
+			open_and_die(b, ends[1]);
+		close(ends[1]);
+		if (pid < 0 || read(ends[0], &t, sizeof(t)) != (ssize_t)sizeof(t))
+			rc = -1;
+		else if (t < best)
+			best = t;
+		close(ends[0]);
+		if (pid > 0 && (waitpid(pid, &status, 0) != pid || status != 0))
+			rc = -1;
+	}
+	if (rc != 0)
+		cid_report("the process that opens the store failed");
+	*out = best;
+	return rc;
+}
+
+/* A child leaves a log that is nearly half full, as a crash would. */
 static int replay(const struct cid_bench *b, uint64_t from, uint64_t n, struct cid_result *r)
 {
 	struct cidstore_error err = { 0 };
 	struct costs c = { 0 };
 	struct cidstore *s;
-	double empty, full, t;
+	double empty, full;
 	int status;
 	pid_t pid;
 
-	t = cid_seconds();
-	if (cid_bench_open(b, false, &s) != 0)
-		return -1;
-	empty = cid_seconds() - t;
-	if (cid_bench_close(s) != 0)
+	if (time_open(b, &empty) != 0)
 		return -1;
 	fflush(NULL);
 	pid = fork();
@@ -104,13 +147,11 @@ static int replay(const struct cid_bench *b, uint64_t from, uint64_t n, struct c
 		cid_report("the process that fills the log failed");
 		return -1;
 	}
-	t = cid_seconds();
-	if (cid_bench_open(b, false, &s) != 0)
+	if (time_open(b, &full) != 0)
 		return -1;
-	full = cid_seconds() - t;
 	cid_result_add(r, "open", empty * 1e3, "ms");
 	cid_result_add(r, "replay", (full - empty) * 1e9 / (double)n, "ns/record");
-	return cid_bench_close(s);
+	return 0;
 }
 
 /* `fixed`: bytes of memory before there were any keys. */
