@@ -36,7 +36,7 @@ void fault_clear(void)
 static bool due(enum fault_kind kind)
 {
 	struct fault_state *s = &fault_state;
-	uint64_t n = ++s->calls[kind];
+	uint64_t n = 1 + atomic_fetch_add_explicit(&s->calls[kind], 1, memory_order_relaxed);
 
 	if (s->fault.number == 0 || s->fault.kind != kind ||
 	    (s->fault.forever ? n < s->fault.number : n != s->fault.number))

@@ -4,11 +4,13 @@
  *
  * Syncs are not carried out: the test does not outlive the machine. Memory is
  * made to fail too where the program is linked with --wrap for the functions
- * of malloc(3). One at a time; not thread-safe.
+ * of malloc(3). One at a time: no other thread runs while a fault is set, though
+ * calls are counted whoever makes them.
  */
 #ifndef FAULTIO_H
 #define FAULTIO_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include "os/io.h"
@@ -45,9 +47,9 @@ struct fault {
 
 struct fault_state {
 	struct fault fault;
-	uint64_t calls[FAULT_KINDS];
+	_Atomic uint64_t calls[FAULT_KINDS];
 	uint64_t fired;
-	int64_t open_files, mappings; /* that were not closed */
+	_Atomic int64_t open_files, mappings; /* that were not closed */
 };
 extern struct fault_state fault_state;
 
