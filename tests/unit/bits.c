@@ -304,6 +304,19 @@ static bool clean(uint64_t *errors)
 	return r.errors == 0;
 }
 
+/* A key that no store here has, in the same bin of the same bucket and with the
+ * same tag: both follow from the first bits of the hash. */
+static struct cidstore_id look_alike(struct cidstore_id key)
+{
+	const unsigned rest = CID_HASH_BITS - 25;
+	uint64_t hash = cid_hash(key, 5);
+	struct cidstore_id k = { .low = 1ull << 40 };
+
+	while ((cid_hash(k, 5) ^ hash) >> rest)
+		k.high++;
+	return k;
+}
+
 static void entries_on_disk(void)
 {
 	int fd = file("buckets-0.h5");
@@ -350,6 +363,16 @@ static void entries_on_disk(void)
 	for (unsigned k = KEYS; k < 3 * KEYS; k++)
 		right += cidstore_contains(s, id_of(k), id_of(1)) == CIDSTORE_ENOENT;
 	tap_int(right, 2 * KEYS, "and what the index rules out is not there");
+	{
+		struct cidstore_id twin = look_alike(id_of(key));
+		uint64_t count = 0;
+
+		tap_int(cidstore_count(s, twin, &count), CIDSTORE_ECORRUPT,
+			"a key that is not there, but for which the index leads to that entry: EIO");
+		tap_int(cidstore_contains(s, twin, id_of(1)), CIDSTORE_ECORRUPT,
+			"no value of it is denied");
+		tap_int(cidstore_mkkey(s, twin), CIDSTORE_ECORRUPT, "and it is not made");
+	}
 	must(cidstore_close(s), "close");
 	tap_ok(!clean(&errors) && errors >= 1, "fsck finds it");
 	for (unsigned i = 0; i < 40; i++)
