@@ -400,6 +400,39 @@ static void rounds(unsigned count)
 	stop_writer();
 }
 
+/* A reader that comes before the first writer goes by what the root of a new store
+ * promises: its snapshot is kept for so long. */
+static void before_the_first_writer(void)
+{
+	const uint64_t promise = cid_config_initial(CID_CFG_READER_PIN_MS);
+	struct cidstore_snapshot *v;
+	struct cidstore *r, *w;
+	struct cidstore_error err;
+	struct cidstore_item item[4];
+	struct cidstore_pos pos = { 0 };
+	size_t n = 9;
+
+	must("open", cidstore_open(dir, CIDSTORE_RDONLY | CIDSTORE_MANUAL, &r, &err));
+	tap_ok(promise > 0 && r->root.config[CID_CFG_READER_PIN_MS] == promise,
+	       "a new store's root promises a pin of %llu ms",
+	       (unsigned long long)r->root.config[CID_CFG_READER_PIN_MS]);
+	must("snapshot", cidstore_snapshot_open(r, &v));
+	must("open", cidstore_open(dir, CIDSTORE_MANUAL, &w, &err));
+	for (unsigned i = 0; i < 3; i++) {
+		must("insert", cidstore_insert(w, &(struct cidstore_pair){ key_id(i), value_id(i) },
+					       1, NULL));
+		must("compact", cidstore_compact(w));
+	}
+	must("delete", cidstore_delete_keys(w, (struct cidstore_id[]){ key_id(0), key_id(1),
+								       key_id(2) }, 3, NULL));
+	must("compact", cidstore_compact(w));
+	tap_int(cidstore_snapshot_keys(v, &pos, item, 4, &n), 0, "and is kept to");
+	tap_int((long long)n, 0, "its snapshot is that of the empty store");
+	cidstore_snapshot_close(v);
+	must("close", cidstore_close(w));
+	must("close", cidstore_close(r));
+}
+
 int main(int argc, char **argv)
 {
 	const struct cidstore_geometry geo = { .log_bytes = 256 << 10, .segment_bytes = 4 << 20,
@@ -418,6 +451,7 @@ int main(int argc, char **argv)
 		       getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	if (!mkdtemp(dir) || cidstore_create(dir, &geo, &err))
 		die("create", err.code);
+	before_the_first_writer();
 	rounds(count);
 	tap_int(cidstore_check(dir, 0, NULL, NULL, &rep, &err), 0, "fsck");
 	tap_int(rep.errors, 0, "no errors");
