@@ -250,6 +250,8 @@ int cid_store_create_io(const struct cid_io *io, const char *path,
 		rc = cid_readers_create(io, dirfd);
 	if (rc == 0)
 		rc = cid_err_from_errno(io->sync_dir(io->self, dirfd));
+	if (rc == CIDSTORE_EFAILED) /* there is no store yet that could be opened anew */
+		rc = why.code;
 	if (rc)
 		remove_files(io, dirfd);
 	(void)io->close(io->self, dirfd);

@@ -205,7 +205,7 @@ struct cidstore {
 	_Atomic int stuck;	   /* why the last step could not flush: no room before it can */
 	_Atomic uint64_t run_bytes; /* extents of all runs */
 	uint64_t space_credit;	   /* operations until the next look; with write */
-	_Atomic int broken;	   /* a commit's sync failed: read-only for ever */
+	_Atomic int broken;	   /* a sync failed: read-only for ever */
 	uint64_t last_commit;	   /* monotonic ns */
 	uint64_t last_write_lsn;   /* seen by the idle detector */
 	uint64_t last_write_time;

@@ -29,7 +29,7 @@ int cid_file_create(const struct cid_io *io, int dirfd, const char *name, enum c
 {
 	struct cid_h5_image img;
 	char tmp[64];
-	int fd, rc;
+	int fd, rc, synced = 0;
 
 	rc = cid_h5_image_make(kind, params, &img, err);
 	if (rc) {
@@ -46,18 +46,18 @@ int cid_file_create(const struct cid_io *io, int dirfd, const char *name, enum c
 	if (rc == 0 && fill)
 		rc = fill(arg, fd, img.data_offset);
 	if (rc == 0 && !CID_PLANT(20))
-		rc = cid_err_from_errno(io->sync(io->self, fd));
+		rc = synced = cid_err_from_errno(io->sync(io->self, fd));
 	(void)io->close(io->self, fd);
 	if (rc == 0)
 		rc = cid_err_from_errno(io->rename(io->self, dirfd, tmp, name));
 	if (rc == 0 && !CID_PLANT(21))
-		rc = cid_err_from_errno(io->sync_dir(io->self, dirfd));
+		rc = synced = cid_err_from_errno(io->sync_dir(io->self, dirfd));
 	if (rc) {
 		(void)io->unlink(io->self, dirfd, tmp);
 		cid_err_set(err, rc, "%s: %s", name, cidstore_strerror(rc));
 	}
 	cid_h5_image_free(&img);
-	return rc;
+	return synced ? CIDSTORE_EFAILED : rc;
 }
 
 struct leftover {

@@ -8,7 +8,7 @@
 
 /* Writes an image under a temporary name, lets `fill` (may be NULL) write the
  * data, syncs, renames into place and syncs the directory. `err`, which may be
- * NULL, names the file and what failed. */
+ * NULL, names the file and what failed. CIDSTORE_EFAILED where a sync did. */
 int cid_file_create(const struct cid_io *io, int dirfd, const char *name, enum cid_h5_kind kind,
 		    const struct cid_h5_params *params,
 		    int (*fill)(void *arg, int fd, uint64_t data_offset), void *arg,

@@ -59,12 +59,19 @@ int cid_root_read(const struct cid_io *io, int mainfd, struct cid_root *out, uns
 		  struct cidstore_error *err)
 {
 	struct cid_root *r = aligned_alloc(CID_PAGE, CID_ROOT_COPIES * sizeof(*r));
+	const uint64_t end = CID_H5_ROOT_OFFSET + CID_ROOT_COPIES * sizeof(*r);
+	struct stat st;
 	int rc;
 
 	if (!r)
 		return cid_err_set(err, CIDSTORE_ENOMEM, "out of memory");
 	rc = cid_io_read_full(io, mainfd, r, CID_ROOT_COPIES * sizeof(*r), CID_H5_ROOT_OFFSET);
-	if (rc)
+	if (rc && io->stat(io->self, mainfd, &st) == 0 && (uint64_t)st.st_size < end)
+		rc = cid_err_set(err, CIDSTORE_ECORRUPT,
+				 "main.h5: file is cut off: %lld bytes, the root copies end at %llu; "
+				 "put back main.h5 as it was, or the store from a copy or an export",
+				 (long long)st.st_size, (unsigned long long)end);
+	else if (rc)
 		rc = cid_err_set(err, cid_err_from_errno(rc), "main.h5: cannot read the root: %s",
 				 strerror(-rc));
 	else

@@ -178,10 +178,25 @@ static int read_root(struct cidstore *s, unsigned *bad, struct cidstore_error *e
 	return rc ? rc : cid_root_check(&s->root, err);
 }
 
+static int check_length(struct cidstore *s, int fd, const char *name, uint64_t want,
+			struct cidstore_error *err)
+{
+	struct stat st;
+	int rc = s->io->stat(s->io->self, fd, &st);
+
+	if (rc)
+		return cid_err_set(err, cid_err_from_errno(rc), "%s: %s", name, strerror(-rc));
+	if ((uint64_t)st.st_size < want)
+		return cid_err_set(err, CIDSTORE_ECORRUPT,
+				   "%s: file is cut off: %lld bytes, %llu wanted; fsck.cidstore -y "
+				   "makes it whole and tells what is lost",
+				   name, (long long)st.st_size, (unsigned long long)want);
+	return 0;
+}
+
 static int open_files(struct cidstore *s, struct cidstore_error *err)
 {
 	int rw = s->readonly ? O_RDONLY : O_RDWR, rc;
-	struct stat st;
 
 	rc = open_file(s, CID_H5_MAIN_NAME, rw, &s->mainfd, err);
 	if (rc == 0)
@@ -190,18 +205,13 @@ static int open_files(struct cidstore *s, struct cidstore_error *err)
 		rc = open_file(s, "deletions-0.h5", rw, &s->delfd, err);
 	if (rc)
 		return rc;
-	rc = s->io->stat(s->io->self, s->walfd, &st);
+	rc = check_length(s, s->walfd, "wal-0.h5",
+			  s->root.data_offset[3] + s->root.log_records * CID_RECORD_BYTES, err);
+	if (rc == 0)
+		rc = check_length(s, s->delfd, "deletions-0.h5",
+				  s->root.data_offset[4] + s->root.deletion_pages * CID_PAGE, err);
 	if (rc)
-		return cid_err_set(err, cid_err_from_errno(rc), "wal-0.h5: %s", strerror(-rc));
-	if ((uint64_t)st.st_size <
-	    s->root.data_offset[3] + s->root.log_records * CID_RECORD_BYTES)
-		return cid_err_set(err, CIDSTORE_ECORRUPT, "wal-0.h5: file is cut off");
-	rc = s->io->stat(s->io->self, s->delfd, &st);
-	if (rc)
-		return cid_err_set(err, cid_err_from_errno(rc), "deletions-0.h5: %s",
-				   strerror(-rc));
-	if ((uint64_t)st.st_size < s->root.data_offset[4] + s->root.deletion_pages * CID_PAGE)
-		return cid_err_set(err, CIDSTORE_ECORRUPT, "deletions-0.h5: file is cut off");
+		return rc;
 	if (!s->readonly) {
 		(void)s->io->lock(s->io->self, s->mainfd, false);
 		(void)s->io->lock(s->io->self, s->walfd, false);
@@ -211,6 +221,7 @@ static int open_files(struct cidstore *s, struct cidstore_error *err)
 		rc = cid_pool_init(&s->pool[k], s->io, s->dirfd, (enum cid_pool_kind)k,
 				   s->root.segment_shift, s->root.data_offset[k], s->readonly,
 				   &s->params);
+		s->pool[k].broken = &s->broken;
 		if (rc == 0)
 			rc = cid_pool_open(&s->pool[k], s->root.segments[k], err);
 	}
@@ -430,6 +441,21 @@ static int make_room_for_run(struct cidstore *s)
 	return rc;
 }
 
+/* What the root leads to lies in one file, mostly. */
+static int spoilt(struct cidstore *s, int rc, const char *what, struct cidstore_error *err)
+{
+	const char *file = s->root.segments[CID_POOL_META] == 1 ? "directory-0.h5" :
+								  "directory-*.h5";
+
+	if (rc == CIDSTORE_ECORRUPT)
+		return cid_err_set(err, rc, "%s: %s does not verify; fsck.cidstore -y saves what is "
+					    "left", file, what);
+	if (rc == CIDSTORE_EIO)
+		return cid_err_set(err, rc, "%s: %s cannot be read from the device; "
+					    "fsck.cidstore -y saves what is left", file, what);
+	return cid_err_set(err, rc, "cannot recover the store: %s", cidstore_strerror(rc));
+}
+
 static int recover(struct cidstore *s, unsigned torn_roots, struct cidstore_error *err)
 {
 	struct cid_wal_scan sc;
@@ -452,13 +478,16 @@ static int recover(struct cidstore *s, unsigned torn_roots, struct cidstore_erro
 		cid_mem_publish(&s->mem[0]);
 		rc = load_view(s, &s->mem[0]);
 	}
-	if (rc == 0 && !s->readonly) {
+	if (rc)
+		return spoilt(s, rc, "the directory or the list of runs", err);
+	if (!s->readonly) {
 		rc = load_space(s);
 		if ((rc == CIDSTORE_ECORRUPT || rc == CIDSTORE_EIO) && s->repair)
 			rc = cid_repair_space(s, s->repair);
 	}
-	if (rc == 0)
-		rc = resume_log(s, &sc, torn);
+	if (rc)
+		return spoilt(s, rc, "the space maps or the list of freed extents", err);
+	rc = resume_log(s, &sc, torn);
 	/* What a sweep cannot read keeps nobody from using the rest. */
 	if (rc == 0 && !s->readonly && !s->repair)
 		rc = cid_maintain_merged(s, cid_sweep_resume(s));

@@ -60,7 +60,8 @@ static int open_one(struct cid_pool *p, uint32_t n, struct cidstore_error *err)
 	if (rc == 0 && (uint64_t)st.st_size < p->data_off + len) {
 		(void)p->io->close(p->io->self, s->fd);
 		return cid_err_set(err, CIDSTORE_ECORRUPT,
-				   "%s: file is cut off: %lld bytes, %llu wanted", name,
+				   "%s: file is cut off: %lld bytes, %llu wanted; fsck.cidstore -y "
+				   "makes it whole and tells what is lost", name,
 				   (long long)st.st_size, (unsigned long long)(p->data_off + len));
 	}
 	if (rc == 0 && !p->readonly)
@@ -104,6 +105,8 @@ int cid_pool_grow(struct cid_pool *p)
 	params = *p->params;
 	params.segment_number = n;
 	rc = cid_file_create(p->io, p->dirfd, name, image_kind[p->kind], &params, NULL, NULL, NULL);
+	if (rc == CIDSTORE_EFAILED && p->broken)
+		atomic_store(p->broken, 1);
 	if (rc == CIDSTORE_ENOENT) /* the store's directory was removed */
 		rc = CIDSTORE_EIO;
 	return rc ? rc : open_one(p, n, NULL);

@@ -35,6 +35,7 @@ struct cid_pool {
 	_Atomic uint32_t segments;
 	struct cid_segment *seg; /* CID_MAX_SEGMENTS of them */
 	_Atomic uint64_t written; /* bytes, for statistics */
+	_Atomic int *broken;	  /* set where a new segment's sync failed; may be NULL */
 };
 
 /* The name of a segment file, e.g. "buckets-0.h5". */

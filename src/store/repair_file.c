@@ -101,6 +101,8 @@ static int renew(struct cidstore *s, struct cid_repair *r, enum cid_h5_kind kind
 		cid_repair_say(r, "%s is missing", name);
 		rc = cid_file_create(s->io, s->dirfd, name, kind, &p,
 				     kind == CID_H5_WAL ? fill_log : NULL, s, NULL);
+		if (rc == CIDSTORE_EFAILED)
+			rc = CIDSTORE_EIO;
 	} else if (fd < 0) {
 		rc = cid_err_from_errno(fd);
 	} else {
