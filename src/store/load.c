@@ -221,8 +221,7 @@ static int load_dir(struct cid_pool pool[CID_POOLS], const struct cid_root *r, s
 int cid_load_tree(struct cid_pool pool[CID_POOLS], const struct cid_root *r, struct cid_dir **dir,
 		  struct cid_part ***run, struct cid_page_ref **dir_ref, uint64_t *buckets)
 {
-	uint64_t pages = r->global_depth > 6 ? 1ull << (r->global_depth - 6) : 1;
-	uint64_t nruns = r->runs.bytes / sizeof(struct cid_slot);
+	uint64_t nruns = r->runs.bytes / sizeof(struct cid_slot), pages;
 	struct cid_page_ref *ref = NULL;
 	struct cid_slot *slot = NULL;
 	struct cid_part **runs = NULL;
@@ -230,8 +229,10 @@ int cid_load_tree(struct cid_pool pool[CID_POOLS], const struct cid_root *r, str
 	int rc;
 
 	*buckets = 0;
-	if (r->global_depth > 40 || r->directory.bytes != pages * sizeof(*ref) ||
-	    nruns > CID_MAX_RUNS)
+	if (r->global_depth > 40 || nruns > CID_MAX_RUNS)
+		return CIDSTORE_ECORRUPT;
+	pages = r->global_depth > 6 ? 1ull << (r->global_depth - 6) : 1;
+	if (r->directory.bytes != pages * sizeof(*ref))
 		return CIDSTORE_ECORRUPT;
 	rc = cid_load_block(&pool[CID_POOL_META], &r->directory, (void **)&ref);
 	if (rc == 0)
