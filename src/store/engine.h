@@ -431,6 +431,8 @@ void cid_verify_join(struct cidstore *s);
 enum { CID_SCRUB_PAUSE_S = 60 };
 /* Looks at the next part; *more false: that was the round. */
 int cid_scrub_step(struct cidstore *s, uint64_t *bytes, bool *more);
+/* Where it stood, as the root says: before there is any thread. */
+void cid_scrub_resume(struct cidstore *s);
 int cid_scrub_start(struct cidstore *s);
 void cid_scrub_join(struct cidstore *s);
 

@@ -396,6 +396,7 @@ static void *tune(void *arg)
 int cid_maintain_start(struct cidstore *s)
 {
 	s->stop = false;
+	cid_scrub_resume(s); /* the root is still this thread's */
 	if (pthread_create(&s->maint_thread, NULL, maintain, s))
 		return CIDSTORE_ENOMEM;
 	if (pthread_create(&s->sync_thread, NULL, sync_often, s)) {

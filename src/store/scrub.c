@@ -280,11 +280,15 @@ static void *scrub(void *arg)
 	return NULL;
 }
 
-int cid_scrub_start(struct cidstore *s)
+void cid_scrub_resume(struct cidstore *s)
 {
 	s->scrub.at = s->root.counter[CID_COUNTER_SCRUB];
 	if (s->scrub.at > 1ull << CID_HASH_BITS)
 		s->scrub.at = 0;
+}
+
+int cid_scrub_start(struct cidstore *s)
+{
 	if (pthread_create(&s->scrub.thread, NULL, scrub, s))
 		return CIDSTORE_ENOMEM;
 	s->scrub.started = true;
