@@ -89,6 +89,7 @@ static void say(void *arg, const char *message, double progress)
 		cid_progress_wipe();
 		printf("%s\n", message);
 	}
+	fflush(stdout);
 }
 
 static int lost(void *arg, const char *line)
@@ -171,8 +172,11 @@ static int run(struct check *c, const char *path, unsigned flags)
 	double seconds;
 	int rc, status;
 
+	/* Children look at HDF5's part of the files: none may end with something
+	 * of ours to print, as those of ThreadSanitizer do. */
 	if (c->json)
 		fputs("{\"findings\":[", stdout);
+	fflush(stdout);
 	cid_progress_start("checking", "%", c->quiet);
 	rc = c->losses ? cidstore_repair(path, lost, say, c, &r, &err) :
 			 cidstore_check(path, flags, say, c, &r, &err);
