@@ -58,6 +58,11 @@ cid_need_root() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 }
 
+# Whether the programs were built with sanitizers, which take memory.
+cid_sanitized() {
+	! grep -q '^SANITIZE_FLAGS = *$' "$top_builddir/Makefile"
+}
+
 cid_need() { # PROGRAM...
 	local program
 

@@ -50,10 +50,6 @@ version() {
 	pkg-config --modversion cidstore
 }
 
-sanitized() {
-	! grep -q '^SANITIZE_FLAGS = *$' "$top_builddir/Makefile"
-}
-
 @test "programs, mount helpers, header and manual pages are installed" {
 	assert_file_executable "$PREFIX/bin/cidctl"
 	assert_file_executable "$PREFIX/sbin/mkfs.cidstore"
@@ -80,7 +76,7 @@ sanitized() {
 
 @test "a program links to the shared library and runs" {
 	[ -e "$PREFIX/lib/libcidstore.so" ] || skip "no shared library was built"
-	sanitized && skip "the library needs the sanitizers' run-time"
+	cid_sanitized && skip "the library needs the sanitizers' run-time"
 	program
 	${CC:-cc} "$BATS_TEST_TMPDIR/user.c" -o "$BATS_TEST_TMPDIR/user" \
 		$(flags --cflags) $(flags --libs)
@@ -93,7 +89,7 @@ sanitized() {
 
 @test "a program links to the static library and runs" {
 	[ -e "$PREFIX/lib/libcidstore.a" ] || skip "no static library was built"
-	sanitized && skip "the library needs the sanitizers' run-time"
+	cid_sanitized && skip "the library needs the sanitizers' run-time"
 	program
 	${CC:-cc} "$BATS_TEST_TMPDIR/user.c" -o "$BATS_TEST_TMPDIR/user" $(flags --cflags) \
 		$(flags --libs --static | sed 's/-lcidstore/-l:libcidstore.a/')

@@ -84,11 +84,12 @@ assert {"insert", "lookup"} <= {r["run"] for r in json.load(sys.stdin)}'
 @test "bench tune: autotune and fixed settings, each with its rates and a score" {
 	tiny tune
 	holds tune.json 'len([n for n in f if n.endswith("_score")]) >= 8 and "default_score" in f'
-	holds tune.json 'all(f["auto_" + r] > 0 for r in ("bulk", "beside", "steady", "read"))'
-	holds tune.json 'all(0 < f[n] <= 1.0001 for n in f if n.endswith("_score") and n != "auto_score")'
+	# Beside a machine's other work a writer may get nothing done in a window.
+	holds tune.json 'all(f["auto_" + r] >= 0 for r in ("bulk", "beside", "steady", "read"))'
+	holds tune.json 'all(0 <= f[n] <= 1.0001 for n in f if n.endswith("_score") and n != "auto_score")'
 	# The best fixed setting of each rate is what all are measured by.
 	holds tune.json 'abs(f["auto_of_best_fixed"] * max(f[n] for n in f if n.endswith("_score")
-		and n != "auto_score") / f["auto_score"] - 1) < 1e-4'
+		and n != "auto_score") - f["auto_score"]) <= 1e-4 * f["auto_score"]'
 	run ls
 	assert_output tune.json
 }
@@ -103,12 +104,15 @@ assert {"insert", "lookup"} <= {r["run"] for r in json.load(sys.stdin)}'
 }
 
 @test "bench cold-lookup and cold-insert: in a cgroup of their own" {
+	local size=256
+
 	cid_need_root
 	grep -qE 'cgroup2? ' /proc/self/mounts || skip "no cgroup hierarchy"
-	run tiny cold-lookup --cgroup=256M
+	! cid_sanitized || size=4096
+	run tiny cold-lookup --cgroup=${size}M
 	[ "$status" = 0 ] || skip "$output"
-	holds cold-lookup.json 'f["cold_hit_rate"] > 0 and f["cgroup_peak"] < 257'
-	tiny cold-insert --cgroup=256M
+	holds cold-lookup.json "f['cold_hit_rate'] > 0 and f['cgroup_peak'] < $((size + 1))"
+	tiny cold-insert --cgroup=${size}M
 	holds cold-insert.json 'f["inserted"] > 0 and f["rate_with_debt"] <= f["rate"]'
 }
 

@@ -2,6 +2,7 @@
 #include "lib/tap.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -144,6 +145,14 @@ _Noreturn void tap_skip_all(const char *why, ...)
 	putchar('\n');
 	fflush(stdout);
 	_Exit(0);
+}
+
+unsigned tap_deadline(void)
+{
+	const char *given = getenv("DEADLINE");
+	unsigned long n = given ? strtoul(given, NULL, 10) : 0;
+
+	return n > 0 && n <= UINT_MAX ? (unsigned)n : 60;
 }
 
 int tap_done(void)

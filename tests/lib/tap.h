@@ -44,6 +44,9 @@ _Noreturn void tap_bail(const char *why, ...) __attribute__((format(printf, 1, 2
 /* The whole program cannot run here: skips all of it and ends the process. */
 _Noreturn void tap_skip_all(const char *why, ...) __attribute__((format(printf, 1, 2)));
 
+/* Seconds after which something hangs: DEADLINE of the environment, or 60. */
+unsigned tap_deadline(void);
+
 /* The exit status: 0 where every check held and as many ran as planned. */
 int tap_done(void);
 

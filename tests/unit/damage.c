@@ -29,7 +29,7 @@
 #include "lib/tap.h"
 #include "store/store.h"
 
-enum { KEYS = 60, VALUES = 300, TAIL = 40, SECONDS = 60, PAGE = 4096 };
+enum { KEYS = 60, VALUES = 300, TAIL = 40, PAGE = 4096 };
 
 struct world {
 	uint8_t exists[KEYS];
@@ -330,7 +330,7 @@ static void examine(bool log, bool writing, bool hdf5)
 	const struct world *w;
 	int rc;
 
-	alarm(SECONDS);
+	alarm(tap_deadline());
 	/* Half of those that only read do without the check, for speed. */
 	if (writing || hdf5 || rnd(2) || !hasty)
 		rc = cid_store_check_io(hdf5 ? &cid_io_posix : &quick, path, 0, finding, NULL, &r,

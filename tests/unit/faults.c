@@ -26,7 +26,7 @@
 #include "lib/tap.h"
 #include "store/store.h"
 
-enum { KEYS = 20, VALUES = 400, SECONDS = 60 };
+enum { KEYS = 20, VALUES = 400 };
 
 struct world {
 	uint8_t exists[KEYS];
@@ -473,7 +473,7 @@ static void run(bool making, const struct fault *f)
 		       f->number == 0 ? "(none)" : f->forever ? "for ever" : "once");
 	if (!making)
 		copy_store(master, path);
-	alarm(SECONDS);
+	alarm(tap_deadline());
 	fault_set(f);
 	if (making)
 		creation();

@@ -154,7 +154,7 @@ static void pipes(void)
 		shell(command);
 		if (mkfifo(at(file[i]), 0644) != 0)
 			tap_bail("mkfifo");
-		alarm(30);
+		alarm(tap_deadline());
 		tap_ok(opened(CIDSTORE_RDONLY, &err) != 0 && opened(0, &err) != 0 &&
 			       opened(CIDSTORE_CREATE, &err) != 0,
 		       "a pipe as %s is refused, at once", file[i]);
