@@ -4,11 +4,11 @@
  *
  * Recovery reads root and log past the page cache, because after a failed sync
  * the cache may show what the disk does not hold. It replays the log from the
- * root's first record into a table; nothing else is written, unless the log
- * ends in records that do not count (a hole, half a transaction): then a
- * commit makes the end of the log and a new generation of records durable, so
- * that no later recovery can take them for real. Recovering twice finds the
- * same.
+ * root's first record into a table; nothing else is written but zeros over what
+ * power cut off of a root or a record, unless the log ends in records that do not
+ * count (a hole, half a transaction): then a commit makes the end of the log and
+ * a new generation of records durable, so that no later recovery can take them
+ * for real. Recovering twice finds the same.
  */
 #include <config.h>
 #include <errno.h>
@@ -362,6 +362,8 @@ static int replay(struct cidstore *s, struct cid_mem *m, struct cid_wal_scan *sc
 		*torn = true;
 	}
 	cid_replay_drop_group(&p);
+	if (rc == 0 && sc->remnants && !s->readonly)
+		rc = cid_wal_void(s->io, s->walfd, r->data_offset[3], ring, r->log_records, sc);
 	free(ring);
 	s->t.corrected += sc->corrected;
 	if (rc == CIDSTORE_EEXPIRED)

@@ -219,17 +219,30 @@ static uint64_t vouched(const uint8_t *ring, uint64_t records, const struct cid_
 	return best;
 }
 
+/* Neither a record nor nothing. */
+static bool is_remnant(const uint8_t *slot)
+{
+	static const uint8_t none[CID_RECORD_BYTES];
+	struct cid_record r;
+
+	return memcmp(slot, none, sizeof(none)) != 0 && !cid_record_unpack(slot, &r);
+}
+
 /* What the slots behind the last record hold. */
 static void judge_tail(uint8_t *ring, uint64_t records, struct cid_wal_scan *sc)
 {
 	uint32_t newest = sc->nspans ? sc->spans[sc->nspans - 1].generation : 0;
 
 	sc->dirty_tail = sc->overtaken = false;
+	sc->remnants = 0;
 	for (uint64_t l = sc->next; l < sc->first + records; l++) {
+		const uint8_t *slot = ring + (l & (records - 1)) * CID_RECORD_BYTES;
 		struct cid_record r;
 
-		if (!cid_record_unpack(ring + (l & (records - 1)) * CID_RECORD_BYTES, &r))
+		if (!cid_record_unpack(slot, &r)) {
+			sc->remnants += is_remnant(slot);
 			continue;
+		}
 		if (expected(sc, &r, l))
 			sc->dirty_tail = true;
 		/* Only a newer root lets a generation begin, or a lap. */
@@ -290,6 +303,35 @@ int cid_wal_scan(uint8_t *ring, uint64_t records, struct cid_wal_scan *sc,
 	if (CID_PLANT(7))
 		sc->dirty_tail = false;
 	return 0;
+}
+
+/*
+ * A record that power cut off may lack no more than words which the next one to
+ * be stored there has, too; that one, cut off in turn, could make it whole, and
+ * what it says would count although it did not before. So nothing is left of
+ * it: first the word that has the generation goes, without which the rest means
+ * nothing, and when that is durable the rest.
+ */
+int cid_wal_void(const struct cid_io *io, int fd, uint64_t data_off, const uint8_t *ring,
+		 uint64_t records, const struct cid_wal_scan *sc)
+{
+	static const uint8_t none[CID_RECORD_BYTES];
+	int rc = 0;
+
+	for (int step = 0; rc == 0 && step < 2; step++) {
+		uint64_t from = step ? 0 : CID_RECORD_BYTES - 8;
+
+		for (uint64_t l = sc->next; rc == 0 && l < sc->first + records; l++) {
+			uint64_t at = (l & (records - 1)) * CID_RECORD_BYTES;
+
+			if (is_remnant(ring + at))
+				rc = cid_io_write_full(io, fd, none, CID_RECORD_BYTES - from,
+						       data_off + at + from);
+		}
+		if (rc == 0)
+			rc = io->sync(io->self, fd);
+	}
+	return rc ? cid_err_from_errno(rc) : 0;
 }
 
 /* ---- following ---- */

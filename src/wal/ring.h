@@ -104,6 +104,7 @@ struct cid_wal_scan {
 	uint64_t corrected;		/* out: bits put right */
 	bool dirty_tail;		/* out: later slots hold records of this generation */
 	bool overtaken;			/* out: and some that a newer root has seen written */
+	uint64_t remnants;		/* out: and so many parts of records */
 	uint64_t hole;			/* of cid_wal_peek: damage here is the end; 0: none */
 	/* in, of cid_wal_scan: told of the key of a record some time before fn is;
 	 * it is not verified, and may be anything. NULL is allowed. */
@@ -114,6 +115,10 @@ struct cid_wal_scan {
  * to be durable, `next`, is beyond correction; or what fn returned. */
 int cid_wal_scan(uint8_t *ring, uint64_t records, struct cid_wal_scan *sc,
 		 int (*fn)(void *arg, const struct cid_record *r), void *arg);
+
+/* Leaves nothing of the remnants that a scan found in `ring`. */
+int cid_wal_void(const struct cid_io *io, int fd, uint64_t data_off, const uint8_t *ring,
+		 uint64_t records, const struct cid_wal_scan *sc);
 
 /* Records from `lsn` on, of a log that another process may be writing: *n of
  * them, at most `max` and CID_WAL_PEEK. 1: there may be more; 0: the log ends
