@@ -152,7 +152,7 @@ shows() { # STORE VALUES
 	cid_need_root
 	cid_need runuser
 	chmod 755 "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "${BATS_TEST_TMPDIR%/*}"
-	runuser -u nobody test -r "$STORE/main.h5" || skip "nobody cannot get here"
+	runuser -u nobody -- test -r "$STORE/main.h5" || skip "nobody cannot get here"
 	cid_mount
 	pairs 1 3000 > "$CTL/ingest"
 	run runuser -u nobody -- "$top_builddir/cidctl" export --format=hex "$STORE"
