@@ -518,14 +518,18 @@ static int recover(struct cidstore *s, unsigned torn_roots, struct cidstore_erro
 	return rc ? cid_err_set(err, rc, "cannot recover the store: %s", cidstore_strerror(rc)) : 0;
 }
 
-static int repair_roots(struct cidstore *s, unsigned bad)
+/* The root may be that of a process which died before it was durable; from now
+ * on what it says counts, and what it gave up may be written over. */
+static int settle_root(struct cidstore *s, unsigned bad)
 {
 	/* Rewriting the pair of the newest generation puts its bad copy right. */
 	unsigned mine = 3u << ((s->root.generation & 1) * 2);
 	struct cid_root r = s->root;
 
-	if (s->readonly || !(bad & mine))
+	if (s->readonly)
 		return 0;
+	if (!(bad & mine))
+		return cid_err_from_errno(s->io->sync(s->io->self, s->mainfd));
 	s->t.corrected++;
 	return cid_root_write(s->io, s->mainfd, &r);
 }
@@ -606,7 +610,7 @@ static int open_once(const struct cid_io *io, const char *path, unsigned flags,
 	if (rc == 0)
 		rc = open_files(s, err);
 	if (rc == 0)
-		rc = repair_roots(s, bad);
+		rc = settle_root(s, bad);
 	if (rc == 0 && s->readonly && !(flags & CID_OPEN_AS_IT_IS))
 		rc = cid_follow_init(s, flags & CIDSTORE_COMMITTED, err);
 	else if (rc == 0) {

@@ -117,7 +117,7 @@ static void resurrect(struct world *w, struct rng *r)
 
 	for (;;) {
 		enum crash_kind k = (enum crash_kind)rng_below(r, CRASH_KINDS);
-		uint64_t seed = rng_next(r), at;
+		uint64_t seed = rng_next(r), at, floor = w->ledger->floor;
 		int rc;
 
 		/* Holes in the log: each makes recovery start a generation. */
@@ -136,10 +136,16 @@ static void resurrect(struct world *w, struct rng *r)
 		w->child->at_event = w->disk->events - w->op_events;
 		w->child->at_state = 999;
 		at = oracle_judge(w, k, seed, k == CRASH_KEPT);
-		crash_choose(&w->crash, w->disk, k, seed);
-		crash_build(w->child->disk, w->disk, &w->crash);
-		disk_adopt(w->disk, w->child->disk);
+		/* Where only the process died, what is not durable may yet be lost. */
+		if (k != CRASH_KEPT || w->disk->failed) {
+			crash_choose(&w->crash, w->disk, k, seed);
+			crash_build(w->child->disk, w->disk, &w->crash);
+			disk_adopt(w->disk, w->child->disk);
+		}
 		ledger_rollback(w->ledger, at);
+		if (k == CRASH_KEPT && !w->disk->failed)
+			w->ledger->floor = floor;
+		w->disk->dead = false;
 		w->ledger->acked = at;
 		work_forget(w);
 		world_forget(w);
