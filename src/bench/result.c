@@ -3,21 +3,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "base/array.h"
 
 void cid_result_add(struct cid_result *r, const char *name, double value, const char *unit)
 {
 	struct cid_figure f = { .value = value };
 
-	if (r->figures == r->cap) {
-		size_t cap = r->cap > 0 ? r->cap * 2 : 32;
-		struct cid_figure *more = realloc(r->figure, cap * sizeof(*more));
-
-		if (more == NULL) {
-			r->failed = 1;
-			return;
-		}
-		r->figure = more;
-		r->cap = cap;
+	if (cid_array_room((void **)&r->figure, r->figures, &r->cap, sizeof(*r->figure))) {
+		r->failed = 1;
+		return;
 	}
 	snprintf(f.name, sizeof(f.name), "%s", name);
 	snprintf(f.unit, sizeof(f.unit), "%s", unit);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "base/array.h"
 #include "bench/clock.h"
 
 #define PERIOD_NS 100000000
@@ -18,15 +19,8 @@ static void note(struct cid_watch *w, const struct cid_hist *h, uint64_t ops)
 	s.memory = m.anon + m.shmem;
 	if (s.memory > w->memory_max)
 		w->memory_max = s.memory;
-	if (w->n == w->cap) {
-		size_t cap = w->cap > 0 ? w->cap * 2 : 256;
-		struct cid_sample *more = realloc(w->sample, cap * sizeof(*more));
-
-		if (more == NULL)
-			return;
-		w->sample = more;
-		w->cap = cap;
-	}
+	if (cid_array_room((void **)&w->sample, w->n, &w->cap, sizeof(*w->sample)))
+		return;
 	cid_meter_io(w->dir, &io);
 	s.disk = cid_meter_disk(w->dir);
 	s.written = io.device_written_bytes - w->begin.device_written_bytes;

@@ -2,7 +2,7 @@
 #include "control/job.h"
 
 #include <errno.h>
-#include <signal.h>
+#include "base/thread.h"
 
 void cid_job_init(struct cid_job *j, struct cidstore *s, int (*run)(struct cidstore *s))
 {
@@ -35,7 +35,6 @@ static void *work(void *arg)
 
 int cid_job_start(struct cid_job *j)
 {
-	sigset_t all, old;
 	int rc;
 
 	pthread_mutex_lock(&j->lock);
@@ -48,13 +47,7 @@ int cid_job_start(struct cid_job *j)
 		pthread_join(j->thread, NULL);
 		j->joinable = false;
 	}
-	/* Signals are for the threads that wait for them, but for SIGBUS, which a
-	 * bad sector under a mapping of the store sends. */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&j->thread, NULL, work, j);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	rc = cid_thread_start(&j->thread, work, j);
 	if (rc == 0)
 		j->running = j->joinable = true;
 	pthread_mutex_unlock(&j->lock);

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "base/thread.h"
 #include "fusefs/kernel.h"
 
 #define QUEUE 1024u
@@ -291,14 +291,10 @@ int cid_notify_new(struct cid_fusefs *f, struct cid_notify **out)
 
 int cid_notify_start(struct cid_notify *n)
 {
-	sigset_t every, old;
 	int rc;
 
 	cid_kernel_init(&n->kernel, n->fs->session);
-	sigfillset(&every);
-	pthread_sigmask(SIG_SETMASK, &every, &old);
-	rc = pthread_create(&n->thread, NULL, helper_main, n);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	rc = cid_thread_start(&n->thread, helper_main, n);
 	n->running = !rc;
 	return rc ? CIDSTORE_ENOMEM : 0;
 }

@@ -2,9 +2,9 @@
 #include "fusefs/wait.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include "base/thread.h"
 #include "control/control.h"
 #include "fusefs/ctl.h"
 
@@ -226,15 +226,8 @@ int cid_wait_new(struct cid_fusefs *f, struct cid_wait **out)
 
 int cid_wait_start(struct cid_wait *w)
 {
-	sigset_t every, old;
-	int rc;
+	int rc = cid_thread_start(&w->thread, wait_main, w);
 
-	/* But for SIGBUS, which a bad sector under a mapping of the store sends. */
-	sigfillset(&every);
-	sigdelset(&every, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &every, &old);
-	rc = pthread_create(&w->thread, NULL, wait_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	w->running = !rc;
 	return rc ? CIDSTORE_ENOMEM : 0;
 }

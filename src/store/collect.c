@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/plant.h"
 #include "store/engine.h"
 #include "store/reach.h"
@@ -38,17 +39,13 @@ void cid_group_unpack(uint64_t g, struct cid_list_ref *out)
 
 int cid_collect_note(struct cidstore *s, struct cidstore_id key, const struct cid_list_ref *tree)
 {
+	int rc;
+
 	if (CID_PLANT(24))
 		return 0;
-	if (s->ndel == s->cap_del) {
-		size_t cap = s->cap_del ? s->cap_del * 2 : 256;
-		struct cid_deletion *p = realloc(s->del, cap * sizeof(*p));
-
-		if (!p)
-			return CIDSTORE_ENOMEM;
-		s->del = p;
-		s->cap_del = cap;
-	}
+	rc = cid_array_room((void **)&s->del, s->ndel, &s->cap_del, sizeof(*s->del));
+	if (rc)
+		return rc;
 	s->del[s->ndel++] = (struct cid_deletion){
 		.key = key,
 		.value_group = cid_group_pack(tree),

@@ -3,23 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "store/follow.h"
 
 static int make_part(struct cidstore *s, const struct cid_slot *slot, uint64_t prefix,
 		     struct cid_follow_tree *t, struct cid_part **out)
 {
-	int rc;
+	int rc = cid_array_room((void **)&t->made, t->nmade, &t->cap, sizeof(struct cid_part *));
 
-	if (t->nmade == t->cap) {
-		size_t cap = t->cap ? t->cap * 2 : 256;
-		struct cid_part **p = realloc(t->made, cap * sizeof(struct cid_part *));
-
-		if (!p)
-			return CIDSTORE_ENOMEM;
-		t->made = p;
-		t->cap = cap;
-	}
-	rc = cid_part_new(&s->pool[CID_POOL_PARTS], s->t.seed, slot, prefix, out);
+	if (rc == 0)
+		rc = cid_part_new(&s->pool[CID_POOL_PARTS], s->t.seed, slot, prefix, out);
 	if (rc == 0)
 		t->made[t->nmade++] = *out;
 	return rc;

@@ -54,16 +54,6 @@ static uint64_t survey(struct state *st, const struct cid_root *root)
 	return last;
 }
 
-static uint32_t named_generation(const struct cid_wal_scan *sc, uint64_t lsn)
-{
-	uint32_t g = 0;
-
-	for (unsigned i = 0; i < sc->nspans; i++)
-		if (lsn >= sc->spans[i].first)
-			g = sc->spans[i].generation;
-	return g;
-}
-
 /* Records from..to are lost. Where a batch began among them, its end is
  * `lsn`'s neighbour still, and no part of it counts. */
 static int gap(struct state *st, uint64_t from, uint64_t to, uint64_t last)
@@ -163,7 +153,7 @@ int cid_repair_log(struct cid_repair *r, uint8_t *ring, const struct cid_root *r
 	struct cid_record rec;
 	int rc = 0;
 
-	st.generation = named_generation(sc, lsn);
+	st.generation = cid_wal_generation(sc, lsn);
 	last = survey(&st, root);
 	if (last >= sc->first + st.records) {
 		/* The log went on without this root. */
@@ -173,7 +163,7 @@ int cid_repair_log(struct cid_repair *r, uint8_t *ring, const struct cid_root *r
 	sc->corrected = 0;
 	sc->last_nanos = 0;
 	for (; rc == 0 && (lsn <= last || lsn <= st.known); lsn++) {
-		uint32_t named = named_generation(sc, lsn);
+		uint32_t named = cid_wal_generation(sc, lsn);
 
 		if (named > st.generation)
 			st.generation = named;

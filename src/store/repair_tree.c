@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "store/repair.h"
 
 struct bucket {
@@ -35,21 +36,6 @@ struct tree {
 	struct cid_space space; /* as the root has it, where it can be read */
 	bool maps;
 };
-
-static int grow(void **array, size_t n, size_t *cap, size_t size)
-{
-	size_t want = *cap ? *cap * 2 : 64;
-	void *p;
-
-	if (n < *cap)
-		return 0;
-	p = realloc(*array, want * size);
-	if (!p)
-		return CIDSTORE_ENOMEM;
-	*array = p;
-	*cap = want;
-	return 0;
-}
 
 static uint64_t width(uint64_t depth)
 {
@@ -112,7 +98,7 @@ static int look_at(struct tree *t, uint64_t end)
 		.values = f.kind == CID_PART_BUCKET ? f.values : 0,
 		.sum = cid_sum_of(&f, sizeof(f), seed),
 	};
-	rc = grow((void **)&t->f, t->nf, &t->cap_f, sizeof(*t->f));
+	rc = cid_array_room((void **)&t->f, t->nf, &t->cap_f, sizeof(*t->f));
 	if (rc == 0)
 		t->f[t->nf++] = (struct found){ slot, f };
 	return rc;
@@ -146,7 +132,7 @@ static int search(struct tree *t)
 
 static int add_bucket(struct tree *t, const struct cid_slot *slot, uint64_t prefix)
 {
-	int rc = grow((void **)&t->b, t->nb, &t->cap_b, sizeof(*t->b));
+	int rc = cid_array_room((void **)&t->b, t->nb, &t->cap_b, sizeof(*t->b));
 
 	if (rc == 0)
 		t->b[t->nb++] = (struct bucket){ *slot, prefix };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/err.h"
 #include "base/plant.h"
 
@@ -111,22 +112,6 @@ void cid_space_fini(struct cid_space *s)
 	memset(s, 0, sizeof(*s));
 }
 
-/* Makes room for one more element of *array. */
-static int room(void **array, size_t n, size_t *cap, size_t size)
-{
-	size_t want = *cap ? *cap * 2 : 64;
-	void *p;
-
-	if (n < *cap)
-		return 0;
-	p = realloc(*array, want * size);
-	if (!p)
-		return CIDSTORE_ENOMEM;
-	*array = p;
-	*cap = want;
-	return 0;
-}
-
 void cid_space_begin(struct cid_space *s)
 {
 	s->in_step = true;
@@ -135,7 +120,7 @@ void cid_space_begin(struct cid_space *s)
 
 static int retire_now(struct cid_space *s, const struct cid_freed *f)
 {
-	int rc = room((void **)&s->retired, s->nretired, &s->cap_retired, sizeof(*s->retired));
+	int rc = cid_array_room((void **)&s->retired, s->nretired, &s->cap_retired, sizeof(*s->retired));
 
 	if (rc)
 		return rc;
@@ -181,7 +166,7 @@ int cid_space_keep(struct cid_space *s)
 
 	assert(s->nstep_retire == 0);
 	while (rc == 0 && s->nmaking + s->nstep_alloc > s->cap_making)
-		rc = room((void **)&s->making, s->cap_making, &s->cap_making, sizeof(*s->making));
+		rc = cid_array_room((void **)&s->making, s->cap_making, &s->cap_making, sizeof(*s->making));
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < s->nstep_alloc; i++)
@@ -256,7 +241,7 @@ static uint64_t find_run(const struct cid_space *s, enum cid_pool_kind k, uint64
 int cid_space_alloc(struct cid_space *s, enum cid_pool_kind k, uint64_t pages, uint64_t *pos)
 {
 	uint64_t seg = 1ull << s->pool[k].shift >> 12, at = UINT64_MAX;
-	int rc = room((void **)&s->step_alloc, s->nstep_alloc, &s->cap_step_alloc,
+	int rc = cid_array_room((void **)&s->step_alloc, s->nstep_alloc, &s->cap_step_alloc,
 		      sizeof(*s->step_alloc));
 
 	if (rc)
@@ -319,12 +304,12 @@ void cid_space_trim(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, uin
 
 int cid_space_retire(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, uint64_t pages)
 {
-	int rc = room((void **)&s->step_retire, s->nstep_retire, &s->cap_step_retire,
+	int rc = cid_array_room((void **)&s->step_retire, s->nstep_retire, &s->cap_step_retire,
 		      sizeof(*s->step_retire));
 
 	/* Room for all of them must be there before the step ends. */
 	while (rc == 0 && s->nretired + s->nstep_retire + 1 >= s->cap_retired)
-		rc = room((void **)&s->retired, s->cap_retired, &s->cap_retired,
+		rc = cid_array_room((void **)&s->retired, s->cap_retired, &s->cap_retired,
 			  sizeof(*s->retired));
 	if (rc)
 		return rc;

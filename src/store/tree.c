@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "store/list.h"
 
 /* References gathered for the level above. */
@@ -13,17 +14,11 @@ struct refs {
 
 static int push(struct refs *v, const struct cid_node_ref *r)
 {
-	if (v->n == v->cap) {
-		size_t cap = v->cap ? v->cap * 2 : 16;
-		struct cid_node_ref *p = realloc(v->r, cap * sizeof(*p));
+	int rc = cid_array_room((void **)&v->r, v->n, &v->cap, sizeof(*v->r));
 
-		if (!p)
-			return CIDSTORE_ENOMEM;
-		v->r = p;
-		v->cap = cap;
-	}
-	v->r[v->n++] = *r;
-	return 0;
+	if (rc == 0)
+		v->r[v->n++] = *r;
+	return rc;
 }
 
 static int write_block(struct cid_lists *l, const void *data, size_t bytes, uint64_t *pos,

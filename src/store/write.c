@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/plant.h"
 #include "store/engine.h"
 
@@ -417,19 +418,14 @@ int cidstore_txn_begin(struct cidstore *s, struct cidstore_txn **out)
 int cidstore_txn_op(struct cidstore_txn *t, enum cidstore_verb verb, struct cidstore_id key,
 		    struct cidstore_id value)
 {
+	int rc;
+
 	if (t->n >= cid_cfg(t->s, CID_CFG_BATCH_LIMIT))
 		return CIDSTORE_ETOOBIG;
-	if (t->n == t->cap) {
-		size_t cap = t->cap ? t->cap * 2 : 64;
-		struct cidstore_op *p = realloc(t->op, cap * sizeof(*p));
-
-		if (!p)
-			return CIDSTORE_ENOMEM;
-		t->op = p;
-		t->cap = cap;
-	}
-	t->op[t->n++] = (struct cidstore_op){ verb, key, value };
-	return 0;
+	rc = cid_array_room((void **)&t->op, t->n, &t->cap, sizeof(*t->op));
+	if (rc == 0)
+		t->op[t->n++] = (struct cidstore_op){ verb, key, value };
+	return rc;
 }
 
 int cidstore_txn_commit(struct cidstore_txn *t)

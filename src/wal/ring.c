@@ -187,7 +187,7 @@ int cid_wal_zero(const struct cid_io *io, int fd, uint64_t data_off, uint64_t re
 
 /* ---- replay ---- */
 
-static uint32_t generation_at(const struct cid_wal_scan *sc, uint64_t lsn)
+uint32_t cid_wal_generation(const struct cid_wal_scan *sc, uint64_t lsn)
 {
 	uint32_t g = 0;
 
@@ -200,7 +200,7 @@ static uint32_t generation_at(const struct cid_wal_scan *sc, uint64_t lsn)
 static bool expected(const struct cid_wal_scan *sc, const struct cid_record *r, uint64_t lsn)
 {
 	return (CID_PLANT(14) || r->lsn == lsn) &&
-	       (CID_PLANT(15) || r->generation == generation_at(sc, lsn));
+	       (CID_PLANT(15) || r->generation == cid_wal_generation(sc, lsn));
 }
 
 /* The highest lsn that valid records behind `lsn` vouch for as synced. */

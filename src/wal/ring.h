@@ -116,6 +116,9 @@ struct cid_wal_scan {
 int cid_wal_scan(uint8_t *ring, uint64_t records, struct cid_wal_scan *sc,
 		 int (*fn)(void *arg, const struct cid_record *r), void *arg);
 
+/* The generation that the record `lsn` has by the spans of a scan; 0: none. */
+uint32_t cid_wal_generation(const struct cid_wal_scan *sc, uint64_t lsn);
+
 /* Leaves nothing of the remnants that a scan found in `ring`. */
 int cid_wal_void(const struct cid_io *io, int fd, uint64_t data_off, const uint8_t *ring,
 		 uint64_t records, const struct cid_wal_scan *sc);

@@ -11,41 +11,17 @@ setup() {
 }
 
 teardown() {
-	cd /
-	if [ -n "${WRITER-}" ]; then
-		kill "$WRITER" 2> /dev/null || true
-	fi
 	cid_teardown
-}
-
-# pairs FROM TO: records whose value is the number, 3 to a key.
-pairs() {
-	seq "$1" "$2" | awk '{ printf "%016x%016x%032x", $1 / 3 * 2654435761, $1 / 3, $1 }' |
-		xxd -r -p
-}
-
-# What an export holds is a beginning of what pairs() gives; prints how much.
-prefix() { # FILE
-	cut -d ' ' -f 2 "$1" | sort > values
-	cid_ids 1 "$(wc -l < values)" | cmp -s - values && wc -l < values
-}
-
-ingest() { # writes until it is killed or the mount ends
-	for ((at = 1;; at += 5000)); do
-		pairs "$at" $((at + 4999)) > "$CTL/ingest" || break
-		echo $((at + 4999)) > acknowledged.new
-		mv acknowledged.new acknowledged
-	done
 }
 
 @test "cp of a mounted store while nobody changes it is a store like it" {
 	cid_mount
-	pairs 1 100000 > "$CTL/ingest"
+	cid_pairs 1 100000 > "$CTL/ingest"
 	cid_job compact
 	cp -a "$STORE" copy
 	fsck.cidstore -n copy
 	cidctl export --format=hex copy > hex
-	[ "$(prefix hex)" = 100000 ]
+	[ "$(cid_prefix < hex)" = 100000 ]
 	cidctl put copy "$(cid_id 7)"
 	fsck.cidstore -n copy
 }
@@ -54,28 +30,25 @@ ingest() { # writes until it is killed or the mount ends
 	local i sure got good=0 bad=0
 
 	cid_mount
-	echo 0 > acknowledged
-	ingest 2> /dev/null 3>&- 4>&- &
-	WRITER=$!
-	while [ "$(cat acknowledged)" = 0 ]; do :; done
+	cid_ingest_begin
 	for i in 1 2 3 4 5 6 7 8; do
 		sure=$(cat acknowledged)
 		rm -rf copy
 		cp -a "$STORE" copy
 		if fsck.cidstore -n copy > said; then
 			cidctl export --format=hex copy > hex
-			got=$(prefix hex)
+			got=$(cid_prefix < hex)
 			[ "$got" -ge "$sure" ]
 			good=$((good + 1))
 		else
 			# What can be read of it at all is right.
-			cidctl get -k copy $(pairs 1 600 | xxd -p -c 32 | cut -c 1-32 | uniq) \
+			cidctl get -k copy $(cid_pairs 1 600 | xxd -p -c 32 | cut -c 1-32 | uniq) \
 				2> /dev/null | tr -d ' ' | sort > some || true
-			pairs 1 603 | xxd -p -c 32 | sort > all
+			cid_pairs 1 603 | xxd -p -c 32 | sort > all
 			run comm -23 some all
 			assert_output ''
 			if cidctl export --format=hex copy > hex 2> said; then
-				prefix hex
+				cid_prefix < hex
 			fi
 			[ -s said ]
 			bad=$((bad + 1))
@@ -93,10 +66,10 @@ shows() { # STORE VALUES
 	[ "$(find m -mindepth 2 -type f | wc -l)" = "$2" ]
 	cid_errno EROFS mkdir "m/$(cid_id 99)"
 	cidctl export --format=hex m > hex
-	[ "$(prefix hex)" = "$2" ]
+	[ "$(cid_prefix < hex)" = "$2" ]
 	cid_umount m
 	cidctl export --format=hex "$1" > hex
-	[ "$(prefix hex)" = "$2" ]
+	[ "$(cid_prefix < hex)" = "$2" ]
 	cidctl get "$1" "$(head -n 1 hex | cut -d ' ' -f 1)" > got
 	[ -s got ]
 }
@@ -104,7 +77,7 @@ shows() { # STORE VALUES
 @test "on a read-only bind mount: a closed store, a killed one, and a cp of it" {
 	cid_need_root
 	cid_mount
-	pairs 1 3000 > "$CTL/ingest"
+	cid_pairs 1 3000 > "$CTL/ingest"
 	cid_umount
 	mkdir media
 	mount --bind "$BATS_TEST_TMPDIR" media
@@ -113,7 +86,7 @@ shows() { # STORE VALUES
 	shows media/store 3000
 	fsck.cidstore -n media/store
 	cid_mount
-	pairs 3001 5000 > "$CTL/ingest"
+	cid_pairs 3001 5000 > "$CTL/ingest"
 	cp -a store cp
 	cid_kill
 	shows media/store 5000
@@ -136,7 +109,7 @@ shows() { # STORE VALUES
 	mkdir media
 	mount -o loop image media || skip "no loop devices"
 	cid_mount
-	pairs 1 20000 > "$CTL/ingest"
+	cid_pairs 1 20000 > "$CTL/ingest"
 	cp -a "$STORE" media/cp
 	cidctl snapshot "$MNT" media/snap
 	umount media
@@ -154,11 +127,11 @@ shows() { # STORE VALUES
 	chmod 755 "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "${BATS_TEST_TMPDIR%/*}"
 	runuser -u nobody -- test -r "$STORE/main.h5" || skip "nobody cannot get here"
 	cid_mount
-	pairs 1 3000 > "$CTL/ingest"
+	cid_pairs 1 3000 > "$CTL/ingest"
 	run runuser -u nobody -- "$top_builddir/cidctl" export --format=hex "$STORE"
 	assert_success
 	echo "$output" > hex
-	[ "$(prefix hex)" = 3000 ]
+	[ "$(cid_prefix < hex)" = 3000 ]
 	run runuser -u nobody -- "$top_builddir/cidctl" put "$STORE" "$(cid_id 9)"
 	assert_failure 4
 	cidctl snapshot "$STORE" copy

@@ -164,6 +164,9 @@ cid_teardown() {
 	local mnt pid
 
 	cd / # a working directory would keep a mount busy
+	if [ -n "${WRITER-}" ]; then # what a test left at work
+		kill "$WRITER" 2> /dev/null || true
+	fi
 	awk -v t="$BATS_TEST_TMPDIR/" 'index($2, t) == 1 { print $2 }' /proc/self/mounts |
 		sort -r | while IFS= read -r mnt; do
 		pid=$(cid_daemon "$mnt")
@@ -174,6 +177,41 @@ cid_teardown() {
 			return 1
 		fi
 	done
+}
+
+# cid_pairs FROM TO: records whose value is the number, 3 to a key.
+cid_pairs() {
+	seq "$1" "$2" | awk '{ printf "%016x%016x%032x", $1 / 3 * 2654435761, $1 / 3, $1 }' |
+		xxd -r -p
+}
+
+# What an export in hex holds is a beginning of what cid_pairs gives; prints how
+# much.
+cid_prefix() {
+	cut -d ' ' -f 2 | sort > values
+	cid_ids 1 "$(wc -l < values)" | cmp -s - values && wc -l < values
+}
+
+ingest_on() { # until it is killed or the mount ends
+	for ((at = 1;; at += 5000)); do
+		cid_pairs "$at" $((at + 4999)) > "$CTL/ingest" || break
+		echo $((at + 4999)) > acknowledged.new
+		mv acknowledged.new acknowledged
+	done
+}
+
+# Begins to write cid_pairs from 1 on; `acknowledged` has the last that is in.
+cid_ingest_begin() {
+	echo 0 > acknowledged
+	ingest_on 2> /dev/null 3>&- 4>&- &
+	WRITER=$!
+	while [ "$(cat acknowledged)" = 0 ]; do :; done
+}
+
+cid_ingest_end() {
+	kill "$WRITER" 2> /dev/null || true
+	wait "$WRITER" 2> /dev/null || true
+	WRITER=
 }
 
 # A number as an identifier, 32 hexadecimal digits.

@@ -10,51 +10,18 @@ setup() {
 }
 
 teardown() {
-	cd /
-	if [ -n "${WRITER-}" ]; then
-		kill "$WRITER" 2> /dev/null || true
-	fi
 	cid_teardown
 }
 
-# pairs FROM TO: records whose value is the number, 3 to a key.
-pairs() {
-	seq "$1" "$2" | awk '{ printf "%016x%016x%032x", $1 / 3 * 2654435761, $1 / 3, $1 }' |
-		xxd -r -p
-}
-
-# What is in a store is a beginning of what pairs() gives; prints how much.
 prefix_of() { # STORE
-	cidctl export --format=hex "$1" | cut -d ' ' -f 2 | sort > values
-	cid_ids 1 "$(wc -l < values)" | cmp -s - values && wc -l < values
-}
-
-ingest() { # writes until it is killed or the mount ends
-	for ((at = 1;; at += 5000)); do
-		pairs "$at" $((at + 4999)) > "$CTL/ingest" || break
-		echo $((at + 4999)) > acknowledged.new
-		mv acknowledged.new acknowledged
-	done
-}
-
-begin_ingest() {
-	echo 0 > acknowledged
-	ingest 2> /dev/null 3>&- 4>&- &
-	WRITER=$!
-	while [ "$(cat acknowledged)" = 0 ]; do :; done
-}
-
-end_ingest() {
-	kill "$WRITER" 2> /dev/null || true
-	wait "$WRITER" 2> /dev/null || true
-	WRITER=
+	cidctl export --format=hex "$1" | cid_prefix
 }
 
 @test "under ingest each copy is a prefix, not older than the call, and clean" {
 	local i sure got
 
 	cid_mount
-	begin_ingest
+	cid_ingest_begin
 	for i in 1 2 3; do
 		sure=$(cat acknowledged)
 		cidctl snapshot "$STORE" copy
@@ -69,14 +36,14 @@ end_ingest() {
 		cid_umount m
 		rm -r copy m
 	done
-	end_ingest
+	cid_ingest_end
 	run fsck.cidstore -n copy
 	assert_failure
 }
 
 @test "through the mount point; figures as JSON; silent in a pipe" {
 	cid_mount
-	pairs 1 1000 > "$CTL/ingest"
+	cid_pairs 1 1000 > "$CTL/ingest"
 	run cidctl snapshot --json "$MNT" copy
 	assert_success
 	assert_output --regexp '^\{"seq":[0-9]+,"epoch":[0-9]+,"bytes":[0-9]+,"shared":[0-9]+,"seconds":[0-9.]+\}$'
@@ -103,7 +70,7 @@ values"
 @test "a bar on a terminal" {
 	cid_need script
 	cid_mount
-	pairs 1 200000 > "$CTL/ingest"
+	cid_pairs 1 200000 > "$CTL/ingest"
 	run script -qec "cidctl snapshot '$MNT' copy" /dev/null
 	assert_success
 	assert_output --regexp 'copy up to change [0-9]+: .* MiB'
@@ -142,7 +109,7 @@ values"
 	local i n whole=0
 
 	cid_mount
-	pairs 1 300000 > "$CTL/ingest"
+	cid_pairs 1 300000 > "$CTL/ingest"
 	for i in $(seq 1 20); do
 		n=$(printf '%03d' $((i * i)))
 		rm -rf copy copy.*
@@ -177,12 +144,12 @@ values"
 
 	cid_mount
 	for i in 1 2 3; do
-		begin_ingest
+		cid_ingest_begin
 		sure=$(cat acknowledged)
 		rm -rf copy
 		cidctl snapshot "$STORE" copy 3>&- 4>&- &
 		cid_kill
-		end_ingest
+		cid_ingest_end
 		cid_mount
 		wait $! || fail "round $i"
 		fsck.cidstore -n copy
@@ -195,7 +162,7 @@ values"
 	mkdir small
 	mount -t tmpfs -o size=10M tmpfs small
 	cid_mount
-	pairs 1 300000 > "$CTL/ingest"
+	cid_pairs 1 300000 > "$CTL/ingest"
 	run cidctl snapshot "$MNT" small/copy
 	assert_failure 4
 	assert_output --partial "No space left"
@@ -212,7 +179,7 @@ reflink_on() { # MKFS...
 	mount -o loop image fs 2> mkfs.out || skip "$(cat mkfs.out)"
 	mkfs.cidstore -q --log-size=1M --segment-size=64M fs/store
 	cid_mount_at fs/store "$MNT"
-	pairs 1 400000 > "$CTL/ingest"
+	cid_pairs 1 400000 > "$CTL/ingest"
 	echo 1 > "$CTL/checkpoint"
 	sync -f fs
 	run cidctl snapshot --json "$MNT" fs/copy
@@ -226,7 +193,7 @@ reflink_on() { # MKFS...
 	fsck.cidstore -n fs/copy
 	[ "$(prefix_of fs/copy)" = 400000 ]
 	# What the one changes the other does not see.
-	pairs 400001 450000 > "$CTL/ingest"
+	cid_pairs 400001 450000 > "$CTL/ingest"
 	echo 1 > "$CTL/compact"
 	cid_umount
 	cidctl delete fs/copy "$(cidctl export --format=hex fs/copy | head -n 1 | cut -d ' ' -f 1)"
