@@ -25,6 +25,7 @@
 
 #include "base/err.h"
 #include "lib/faultio.h"
+#include "lib/ids.h"
 #include "lib/storecopy.h"
 #include "lib/tap.h"
 #include "store/store.h"
@@ -73,16 +74,6 @@ static void complain(const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(out->text, sizeof(out->text), fmt, ap);
 	va_end(ap);
-}
-
-static struct cidstore_id key_id(unsigned k)
-{
-	return (struct cidstore_id){ k * 0x9E3779B97F4A7C15ull, k };
-}
-
-static struct cidstore_id value_id(unsigned v)
-{
-	return (struct cidstore_id){ v, v * 0xC2B2AE3D27D4EB4Full };
 }
 
 /* ---- the store that is damaged ---- */

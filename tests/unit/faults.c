@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "lib/faultio.h"
+#include "lib/ids.h"
 #include "lib/storecopy.h"
 #include "lib/tap.h"
 #include "store/store.h"
@@ -58,16 +59,6 @@ static void complain(const char *fmt, ...)
 	va_end(ap);
 	if (wrong++ < 50)
 		tap_note("%s: %s", where, text);
-}
-
-static struct cidstore_id key_id(unsigned k)
-{
-	return (struct cidstore_id){ k * 0x9E3779B97F4A7C15ull, k };
-}
-
-static struct cidstore_id value_id(unsigned v)
-{
-	return (struct cidstore_id){ v, v * 0xC2B2AE3D27D4EB4Full };
 }
 
 /* ---- codes ---- */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cidstore/cidstore.h"
+#include "lib/ids.h"
 #include "lib/tap.h"
 #include "store/engine.h"
 
@@ -32,16 +33,6 @@ static uint64_t rnd(void)
 	rng ^= rng >> 7;
 	rng ^= rng << 17;
 	return rng;
-}
-
-static struct cidstore_id key_id(unsigned k)
-{
-	return (struct cidstore_id){ k * 0x9E3779B97F4A7C15ull, k };
-}
-
-static struct cidstore_id value_id(unsigned v)
-{
-	return (struct cidstore_id){ v, v * 0xC2B2AE3D27D4EB4Full };
 }
 
 static void die(const char *what, int rc)

@@ -18,6 +18,7 @@
 
 #include "h5/image.h"
 #include "lib/faultio.h"
+#include "lib/ids.h"
 #include "lib/storecopy.h"
 #include "lib/tap.h"
 #include "store/format.h"
@@ -37,16 +38,6 @@ static struct cid_root root; /* of the master */
 static struct cidstore *s;
 static unsigned lines, barriers;
 static bool loud;
-
-static struct cidstore_id key_id(unsigned k)
-{
-	return (struct cidstore_id){ k * 0x9E3779B97F4A7C15ull, k };
-}
-
-static struct cidstore_id value_id(unsigned v)
-{
-	return (struct cidstore_id){ v, v * 0xC2B2AE3D27D4EB4Full };
-}
 
 static void must(int rc, const char *doing)
 {
