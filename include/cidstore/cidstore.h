@@ -57,7 +57,9 @@ enum cidstore_code {
 	CIDSTORE_EEXIST = -2,	   /* key or value exists */
 	CIDSTORE_ENOTEMPTY = -3,   /* key still has values */
 	CIDSTORE_EINVAL = -4,	   /* malformed argument */
-	CIDSTORE_ENOSPC = -5,	   /* no space on the file system; nothing applied */
+	CIDSTORE_ENOSPC = -5,	   /* no space on the file system, nor after maintenance gave
+				      back all it could, for which writers wait up to 10 s;
+				      nothing applied */
 	CIDSTORE_EIO = -6,	   /* the device failed a read or write */
 	CIDSTORE_ECORRUPT = -7,	   /* damage that cannot be corrected */
 	CIDSTORE_EROFS = -8,	   /* opened read-only, or medium read-only */

@@ -162,7 +162,7 @@ struct cidstore {
 	pthread_mutex_t wake_lock;
 	_Atomic bool stop;	  /* set under wake_lock */
 	bool wake, busy;	  /* protected by wake_lock */
-	uint64_t idle_count;	  /* times maintenance found nothing to do; with idle */
+	uint64_t rounds;	  /* times maintenance did all it could; with idle */
 	_Atomic int cancelled;	  /* nobody wants what compact, gc and wait_idle do */
 	_Atomic unsigned maint_waiters; /* callers who want maint before the thread */
 	bool settled;		  /* nothing to do and nothing in grace; with maint */
@@ -365,6 +365,7 @@ int cid_maintain_merged(struct cidstore *s, int rc);
 /* Steps until there is room for another run; not EAGAIN. maint is held. */
 int cid_maintain_run_room(struct cidstore *s);
 void cid_maintain_wake(struct cidstore *s);
+uint64_t cid_maintain_rounds(struct cidstore *s);
 int cid_maintain_start(struct cidstore *s);
 void cid_maintain_stop(struct cidstore *s);
 void cid_store_fail(struct cidstore *s, int code);

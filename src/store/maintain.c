@@ -149,7 +149,21 @@ int cid_maintain_merged(struct cidstore *s, int rc)
 	return 0;
 }
 
-int cid_maintain_step(struct cidstore *s, bool *more)
+/* A full disk: what free pages still have of it is given back, and what a commit
+ * frees, too. The next try may do with that. */
+static void find_space(struct cidstore *s)
+{
+	atomic_store(&s->nospace, 1);
+	for (int i = 0; i < 2; i++) {
+		reclaim(s);
+		while (cid_space_punch(&s->space, PUNCH_PAGES))
+			;
+		if (i == 0 && (!s->changed || !commit_frees(s) || cid_commit(s)))
+			break;
+	}
+}
+
+static int step(struct cidstore *s, bool *more)
 {
 	bool rest = at_rest(s);
 	uint64_t t = now(s);
@@ -182,7 +196,8 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 		s->tier_until = now(s);
 		if (runs >= CROWD)
 			s->tier_until += (s->tier_until - t) * (runs - CROWD / 2) / (CROWD / 2);
-		return rc;
+		/* Committed is what waited for it; a sweep goes before the next. */
+		return rc == CIDSTORE_EAGAIN ? 0 : rc;
 	}
 	if (commit_due(s))
 		return cid_commit(s);
@@ -245,6 +260,17 @@ int cid_maintain_step(struct cidstore *s, bool *more)
 	return 0;
 }
 
+int cid_maintain_step(struct cidstore *s, bool *more)
+{
+	int rc = step(s, more);
+
+	if (rc == CIDSTORE_ENOSPC) {
+		find_space(s);
+		rc = step(s, more);
+	}
+	return rc;
+}
+
 void cid_maintain_wake(struct cidstore *s)
 {
 	if (s->manual)
@@ -276,12 +302,22 @@ static bool nap(struct cidstore *s, uint64_t ms)
 	return !stop;
 }
 
+uint64_t cid_maintain_rounds(struct cidstore *s)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&s->wake_lock);
+	n = s->rounds;
+	pthread_mutex_unlock(&s->wake_lock);
+	return n;
+}
+
 static void set_busy(struct cidstore *s, bool busy)
 {
 	pthread_mutex_lock(&s->wake_lock);
 	s->busy = busy;
 	if (!busy) {
-		s->idle_count++;
+		s->rounds++;
 		pthread_cond_broadcast(&s->idle);
 	}
 	pthread_mutex_unlock(&s->wake_lock);
@@ -311,24 +347,18 @@ static void *maintain(void *arg)
 			 * flush; who waits for room then has nothing to wait for. */
 			atomic_store(&s->stuck,
 				     rc == CIDSTORE_ENOSPC || cid_view_now(s)->frozen ? rc : 0);
-			if (rc) {
-				pthread_mutex_lock(&s->write);
-				pthread_cond_broadcast(&s->room);
-				pthread_mutex_unlock(&s->write);
-			}
-			if (rc == CIDSTORE_ENOSPC) {
-				atomic_store(&s->nospace, 1);
-				/* What is committed and free helps the next try. */
-				(void)cid_space_punch(&s->space, PUNCH_PAGES);
-			} else if (rc == 0 && !more) {
+			if (rc == 0 && !more)
 				atomic_store(&s->nospace, 0);
-			}
 			more = more && rc == 0;
 			if (!more)
 				s->settled = rc == 0 && settled(s);
 			pthread_mutex_unlock(&s->maint);
 		}
 		set_busy(s, false);
+		/* Who waits for room looks whether it is there, or never will be. */
+		pthread_mutex_lock(&s->write);
+		pthread_cond_broadcast(&s->room);
+		pthread_mutex_unlock(&s->write);
 		wait = rc ? RETRY_MS : 50;
 	}
 	return NULL;
@@ -456,9 +486,7 @@ int cidstore_step(struct cidstore *s, int *more)
 	cid_tune_look(s);
 	take_maint(s);
 	rc = cid_maintain_step(s, &m);
-	if (rc == CIDSTORE_ENOSPC)
-		atomic_store(&s->nospace, 1);
-	else if (rc == 0)
+	if (rc == 0)
 		atomic_store(&s->nospace, 0);
 	pthread_mutex_unlock(&s->maint);
 	*more = m;
@@ -483,6 +511,8 @@ static int fewer_runs(struct cidstore *s)
  * back and memory is kept on the way, as between any steps. */
 int cid_maintain_run_room(struct cidstore *s)
 {
+	bool tried = false;
+
 	while (cid_view_now(s)->nruns == CID_MAX_RUNS) {
 		int rc = s->sweep_blocked;
 
@@ -491,10 +521,11 @@ int cid_maintain_run_room(struct cidstore *s)
 		cid_memory_keep(s, now(s));
 		reclaim(s);
 		rc = commit_due(s) ? cid_commit(s) : fewer_runs(s);
-		if (rc == CIDSTORE_ENOSPC && !atomic_load(&s->nospace))
-			atomic_store(&s->nospace, 1); /* it may do with what commits free */
+		if (rc == CIDSTORE_ENOSPC && !tried)
+			find_space(s);
 		else if (rc)
 			return rc;
+		tried = rc != 0;
 	}
 	return 0;
 }
@@ -502,15 +533,23 @@ int cid_maintain_run_room(struct cidstore *s)
 /* A flush; where there are as many runs as there can be, a sweep goes first. */
 static int flush(struct cidstore *s)
 {
+	bool tried = false;
 	int rc;
 
 	reclaim(s);
-	while ((rc = cid_flush(s)) == CIDSTORE_EAGAIN) {
-		rc = cid_maintain_run_room(s);
-		if (rc)
-			break;
+	for (;;) {
+		rc = cid_flush(s);
+		if (rc == CIDSTORE_EAGAIN) {
+			rc = cid_maintain_run_room(s);
+			if (rc)
+				return rc;
+		} else if (rc == CIDSTORE_ENOSPC && !tried) {
+			tried = true;
+			find_space(s);
+		} else {
+			return rc;
+		}
 	}
-	return rc;
 }
 
 /* Flushes all that the tables held when it was called. maint is held. */
@@ -539,6 +578,10 @@ static int checkpoint(struct cidstore *s)
 	}
 	if (rc == 0 && s->changed)
 		rc = cid_commit(s);
+	if (rc == CIDSTORE_ENOSPC && !cid_view_now(s)->frozen) {
+		find_space(s);
+		rc = s->changed ? cid_commit(s) : 0;
+	}
 	return rc;
 }
 
@@ -569,6 +612,8 @@ static int run_down(struct cidstore *s)
 		s->want_rest = true;
 		rc = cid_maintain_step(s, &more);
 		s->want_rest = false;
+		if (rc == 0 && !more)
+			atomic_store(&s->nospace, 0);
 		pthread_mutex_unlock(&s->maint);
 	}
 	return rc;
@@ -634,12 +679,12 @@ int cidstore_wait_idle(struct cidstore *s)
 		return run_down(s);
 	pthread_mutex_lock(&s->wake_lock);
 	for (;;) {
-		uint64_t seen = s->idle_count;
+		uint64_t seen = s->rounds;
 		bool done;
 
 		s->wake = true;
 		pthread_cond_broadcast(&s->work);
-		while (s->idle_count < seen + 2 && !s->stop && !atomic_load(&s->cancelled))
+		while (s->rounds < seen + 2 && !s->stop && !atomic_load(&s->cancelled))
 			pthread_cond_wait(&s->idle, &s->wake_lock);
 		pthread_mutex_unlock(&s->wake_lock);
 		take_maint(s);

@@ -24,6 +24,8 @@ enum {
 	PACE_NS = 500000,
 };
 
+#define SPACE_WAIT_NS 10000000000ull /* at most so long for what maintenance may give back */
+
 bool cid_apply(struct cid_mem *m, const struct cid_op *op, uint64_t seed)
 {
 	return cid_mem_add(m, op->kind, op->key, op->value, cid_hash(op->key, seed), &op->effect);
@@ -94,8 +96,9 @@ static int refusal(struct cidstore *s)
  * Is there room on the file system for all that follows from n more
  * operations? They become a run, and the runs become buckets while they are
  * still there themselves; so what the runs hold must be free once more, and a
- * reserve besides, from which deletions and merges can always work. Asks the
- * file system once in SPACE_EVERY operations.
+ * reserve besides, from which deletions and merges can always work, and a
+ * directory of twice the size: a commit that doubles it writes all of it anew.
+ * Asks the file system once in SPACE_EVERY operations.
  */
 static bool space_for(struct cidstore *s, const struct cid_view *v, uint64_t n)
 {
@@ -106,7 +109,8 @@ static bool space_for(struct cidstore *s, const struct cid_view *v, uint64_t n)
 		return true;
 	}
 	pending = v->active->count + (v->frozen ? v->frozen->count : 0) + n + SPACE_EVERY;
-	need = SPACE_RESERVE + pending * SPACE_PER_OP + atomic_load(&s->run_bytes);
+	need = SPACE_RESERVE + pending * SPACE_PER_OP + atomic_load(&s->run_bytes) +
+	       (sizeof(struct cid_slot) << (v->dir->depth + 1));
 	if (s->io->space(s->io->self, s->dirfd, &free_bytes) == 0 && free_bytes < need) {
 		atomic_store(&s->nospace, 1);
 		cid_maintain_wake(s);
@@ -123,6 +127,31 @@ static void wait_for_room(struct cidstore *s, uint64_t ns)
 	struct timespec t = { (time_t)(end / 1000000000), (long)(end % 1000000000) };
 
 	(void)pthread_cond_timedwait(&s->room, &s->write, &t);
+}
+
+/*
+ * A disk is full when maintenance, told of it, has looked at everything and
+ * given back what it could; as a file system tries once more after its journal
+ * was committed. The count of its rounds is `*rounds` when this is first asked.
+ */
+static bool space_may_come(struct cidstore *s, uint64_t *rounds, uint64_t *t0)
+{
+	uint64_t now, n;
+
+	if (s->manual)
+		return false;
+	now = s->io->monotonic(s->io->self);
+	n = cid_maintain_rounds(s);
+	if (!*t0) {
+		*t0 = now;
+		*rounds = n;
+	}
+	/* The first round may have been about to end. */
+	if (n >= *rounds + 2 || now - *t0 > SPACE_WAIT_NS)
+		return false;
+	cid_maintain_wake(s);
+	wait_for_room(s, ROOM_NS);
+	return true;
 }
 
 /* A table is sealed when it or the log is half full. */
@@ -152,7 +181,7 @@ static bool pace(struct cidstore *s, const struct cid_mem *m)
 /* Waits until n records and n operations fit. `write` is held. */
 static int make_room(struct cidstore *s, uint64_t n, bool frees)
 {
-	uint64_t t0 = 0;
+	uint64_t t0 = 0, full = 0, rounds = 0;
 	bool paced = false;
 	int rc;
 
@@ -164,6 +193,8 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 		if (rc)
 			break;
 		if (!frees && (atomic_load(&s->nospace) || !space_for(s, cid_view_now(s), n))) {
+			if (space_may_come(s, &rounds, &full))
+				continue;
 			rc = CIDSTORE_ENOSPC;
 			break;
 		}
@@ -200,8 +231,8 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 			cid_maintain_wake(s);
 		wait_for_room(s, ROOM_NS);
 	}
-	if (t0)
-		s->c.stall_ns += s->io->monotonic(s->io->self) - t0;
+	if (t0 || full)
+		s->c.stall_ns += s->io->monotonic(s->io->self) - (t0 ? t0 : full);
 	return rc;
 }
 

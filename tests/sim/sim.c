@@ -31,6 +31,7 @@
 #include "base/limits.h"
 #include "sim/shrink.h"
 #include "sim/world.h"
+#include "store/format.h"
 #include "wal/record.h"
 
 struct options options = {
@@ -174,9 +175,14 @@ static void resurrect(struct world *w, struct rng *r)
 }
 
 /* Others fill the disk, or free some of it. The store looks at the free space
- * now and then only, and keeps 8 MiB to itself. */
+ * now and then only, and keeps 8 MiB to itself and a directory of twice the size. */
 static void squeeze(struct world *w, struct rng *r)
 {
+	uint64_t keeps = CID_SPACE_RESERVE;
+	struct cidstore_stats st;
+
+	cidstore_stats(w->s, &st);
+	keeps += sizeof(struct cid_slot) << (st.global_depth + 1);
 	w->scarce = false;
 	switch (rng_below(r, 6)) {
 	case 0:
@@ -190,7 +196,7 @@ static void squeeze(struct world *w, struct rng *r)
 		break;
 	default:
 		w->disk->capacity =
-			w->disk->pages + CID_SPACE_RESERVE / DISK_PAGE + rng_below(r, SQUEEZE);
+			w->disk->pages + keeps / DISK_PAGE + rng_below(r, SQUEEZE);
 	}
 }
 

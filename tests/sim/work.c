@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "sim/world.h"
+#include "store/engine.h"
 #include "wal/record.h"
 
 enum { MS = 1000000, KINDS = 12 };
@@ -503,10 +504,15 @@ void work_drill(struct world *w, struct rng *r, unsigned which)
 void work_between(struct world *w, struct rng *r)
 {
 	struct cidstore_stats st;
+	const struct cid_mem *m;
 	bool blind = w->may_interleave;
 
+	w->may_interleave = false; /* it asks for the time, which is an event */
 	cidstore_stats(w->s, &st);
-	if (st.log_used + 2 * INNER + BRIM > st.log_records)
+	w->may_interleave = blind;
+	m = cid_view_now(w->s)->active;
+	/* It must not wait for maintenance, which waits for this. */
+	if (st.log_used + 2 * INNER + BRIM > st.log_records || m->cap - m->count < 2 * INNER)
 		return;
 	figures->between += !w->parent;
 	w->inner = 1;
