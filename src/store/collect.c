@@ -79,7 +79,8 @@ int cid_collect_write(struct cidstore *s, uint64_t *head)
 		size_t n = s->ndel - at < CID_DELETIONS_PER_PAGE ? s->ndel - at :
 								   CID_DELETIONS_PER_PAGE;
 
-		if (*head - s->root.deletion_tail >= s->root.deletion_pages - 1) {
+		/* Until this commit is on disk, what it read is still the log's. */
+		if (*head - s->collect.tail >= s->root.deletion_pages - 1) {
 			s->leaks_due = true;
 			break;
 		}

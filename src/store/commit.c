@@ -288,6 +288,7 @@ static void adopt(struct cidstore *s, struct draft *d)
 	sp->epoch = s->root.generation + 1;
 	atomic_store(&s->epoch, s->root.generation);
 	atomic_store(&s->gc_pending, s->root.deletion_head - s->root.deletion_tail);
+	s->collect.tail = s->root.deletion_tail;
 	s->ndel = 0;
 	s->changed = false;
 	s->last_commit = s->io->monotonic(s->io->self);

@@ -92,6 +92,7 @@ struct cid_collecting {
 	uint64_t retry; /* monotonic ns; before that nothing is collected */
 	uint64_t upto;	/* but pages of the deletion log before this one */
 	unsigned tries;
+	uint64_t tail; /* of the log, in the newest root on disk */
 };
 
 /* Runs that are being merged with each other. */

@@ -287,6 +287,7 @@ static int load_view(struct cidstore *s, struct cid_mem *active)
 	}
 	atomic_store(&s->epoch, s->root.generation);
 	atomic_store(&s->gc_pending, s->root.deletion_head - s->root.deletion_tail);
+	s->collect.tail = s->root.deletion_tail;
 	s->base_keys = s->root.keys;
 	s->base_values = s->root.values;
 	for (; run[nruns]; nruns++) {
