@@ -125,18 +125,17 @@ static int check_roots(struct check *c)
 {
 	struct cidstore *s = c->s;
 	struct cid_root *two = aligned_alloc(CID_PAGE, 2 * sizeof(*two));
-	unsigned pair = (s->root.generation & 1) * 2;
+	unsigned pair = s->root.generation & 1;
 	int rc;
 
 	if (!two)
 		return CIDSTORE_ENOMEM;
-	rc = cid_err_from_errno(cid_io_read_full(s->io, s->mainfd, two, 2 * sizeof(*two),
-						 CID_H5_ROOT_OFFSET + pair * sizeof(*two)));
+	rc = cid_err_from_errno(cid_root_pair(s->io, s->mainfd, pair, two));
 	for (unsigned i = 0; rc == 0 && i < 2; i++) {
 		c->out->units++;
 		if (!cid_root_valid(&two[i]) && s->root_committed)
 			found(c, "main.h5: copy %u of the newest root does not verify; the other "
-				 "repairs it", pair + i);
+				 "repairs it", 2 * pair + i);
 	}
 	free(two);
 	return rc;

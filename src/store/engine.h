@@ -396,6 +396,9 @@ void cid_pin_set(struct cidstore *s, uint64_t view, uint64_t snapshot);
 
 /* ---- load.c: from a root to a view ---- */
 
+/* Both copies of one generation's root. If the device cannot read one of them, it
+ * is as one that does not verify: it is filled with ones. */
+int cid_root_pair(const struct cid_io *io, int mainfd, unsigned pair, struct cid_root out[2]);
 /* bad_copies: a bit for each that belongs to the newest root and is not it, or
  * belongs to the one before and is neither a root nor empty. */
 int cid_root_read(const struct cid_io *io, int mainfd, struct cid_root *out, unsigned *bad_copies,

@@ -55,18 +55,32 @@ int cid_root_choose(const struct cid_root r[CID_ROOT_COPIES], struct cid_root *o
 	return 0;
 }
 
+int cid_root_pair(const struct cid_io *io, int mainfd, unsigned pair, struct cid_root out[2])
+{
+	const uint64_t off = CID_H5_ROOT_OFFSET + 2 * pair * sizeof(*out);
+	int rc = cid_io_read_full(io, mainfd, out, 2 * sizeof(*out), off), lost = 0;
+
+	for (unsigned i = 0; rc && i < 2; i++)
+		if (cid_io_read_full(io, mainfd, &out[i], sizeof(*out), off + i * sizeof(*out))) {
+			memset(&out[i], 0xff, sizeof(*out));
+			lost++;
+		}
+	return lost == 2 ? rc : 0;
+}
+
 int cid_root_read(const struct cid_io *io, int mainfd, struct cid_root *out, unsigned *bad_copies,
 		  struct cidstore_error *err)
 {
 	struct cid_root *r = aligned_alloc(CID_PAGE, CID_ROOT_COPIES * sizeof(*r));
 	const uint64_t end = CID_H5_ROOT_OFFSET + CID_ROOT_COPIES * sizeof(*r);
 	struct stat st;
-	int rc;
+	int rc = 0;
 
 	if (!r)
 		return cid_err_set(err, CIDSTORE_ENOMEM, "out of memory");
-	rc = cid_io_read_full(io, mainfd, r, CID_ROOT_COPIES * sizeof(*r), CID_H5_ROOT_OFFSET);
-	if (rc && io->stat(io->self, mainfd, &st) == 0 && (uint64_t)st.st_size < end)
+	for (unsigned pair = 0; rc == 0 && pair < CID_ROOT_COPIES / 2; pair++)
+		rc = cid_root_pair(io, mainfd, pair, r + 2 * pair);
+	if (io->stat(io->self, mainfd, &st) == 0 && (uint64_t)st.st_size < end)
 		rc = cid_err_set(err, CIDSTORE_ECORRUPT,
 				 "main.h5: file is cut off: %lld bytes, the root copies end at %llu; "
 				 "put back main.h5 as it was, or the store from a copy or an export",

@@ -555,6 +555,80 @@ static void roots(void)
 	close(fd);
 }
 
+/* ---- sectors of the root that the device cannot read ---- */
+
+static int main_fd;
+static unsigned bad_sectors; /* a bit for each copy; what is written there heals it */
+
+static int open_noting(void *self, int dirfd, const char *name, int flags, mode_t mode)
+{
+	int fd = cid_io_posix.open(self, dirfd, name, flags, mode);
+
+	if (fd >= 0 && strcmp(name, CID_H5_MAIN_NAME) == 0)
+		main_fd = fd;
+	return fd;
+}
+
+static unsigned copies_in(int fd, size_t n, uint64_t off)
+{
+	unsigned in = 0;
+
+	for (unsigned i = 0; fd == main_fd && i < CID_ROOT_COPIES; i++)
+		if (off < CID_H5_ROOT_OFFSET + (i + 1) * CID_PAGE &&
+		    off + n > CID_H5_ROOT_OFFSET + i * CID_PAGE)
+			in |= 1u << i;
+	return in;
+}
+
+static ssize_t read_sectors(void *self, int fd, void *buf, size_t n, uint64_t off)
+{
+	if (copies_in(fd, n, off) & bad_sectors)
+		return -EIO;
+	return cid_io_posix.pread(self, fd, buf, n, off);
+}
+
+static ssize_t write_sectors(void *self, int fd, const void *buf, size_t n, uint64_t off)
+{
+	bad_sectors &= ~copies_in(fd, n, off);
+	return cid_io_posix.pwrite(self, fd, buf, n, off);
+}
+
+static void root_sectors(void)
+{
+	struct cid_io io = cid_io_posix;
+	struct cidstore_error err;
+	unsigned opened = 0, refused = 0, held = 0;
+	uint64_t errors;
+	int fd, rc;
+
+	io.open = open_noting;
+	io.pread = read_sectors;
+	io.pwrite = write_sectors;
+	for (unsigned bad = 1; bad < 1u << CID_ROOT_COPIES; bad++)
+		for (int writes = 0; writes < 2; writes++) {
+			bool pair = (bad & 3) == 3 || (bad & 12) == 12;
+
+			bad_sectors = bad;
+			rc = cid_store_open_io(&io, path, writes ? CIDSTORE_MANUAL : CIDSTORE_RDONLY,
+					       &s, &err);
+			if (rc == 0) {
+				held += cidstore_contains(s, id_of(3), id_of(70000)) == 0;
+				opened += !pair;
+				must(cidstore_close(s), "close");
+			} else {
+				refused += pair && rc == CIDSTORE_EIO;
+			}
+		}
+	tap_int(opened, 2 * 8, "one bad sector in each generation's root is no obstacle");
+	tap_int(held, 2 * 8, "and nothing is missing");
+	tap_int(refused, 2 * 7, "both copies of a generation: EIO, without a step back");
+	bad_sectors = 0;
+	fd = file(CID_H5_MAIN_NAME);
+	tap_ok(same_copies(fd, newest_pair(fd), newest_pair(fd) + 1), "and nothing was touched");
+	close(fd);
+	tap_ok(clean(&errors), "fsck finds nothing");
+}
+
 /* A root that power cut off, beside the one that counts: whatever is written over
  * it, and cut off in turn, must not make it whole. */
 static void torn_root(void)
@@ -668,6 +742,10 @@ int main(int argc, char **argv)
 	entries_on_disk();
 	torn_root();
 	torn_record();
+	must(open_store(CIDSTORE_MANUAL, &(struct cidstore_error){ 0, "" }), "open");
+	must(cidstore_insert(s, &(struct cidstore_pair){ id_of(3), id_of(70000) }, 1, NULL), "insert");
+	must(cidstore_close(s), "close");
+	root_sectors();
 	roots();
 	remove_store(path);
 	if (rmdir(dir))
