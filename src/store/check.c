@@ -120,22 +120,29 @@ static void check_files(struct check *c)
 /* A twin that verifies and is older was about to be written when power failed;
  * one that does not was being written then, or is damage: the latter where the
  * log says that this root was durable, both copies of it. Either way opening for
- * writing puts it right. */
+ * writing puts it right, as it does a copy that the device cannot read. */
 static int check_roots(struct check *c)
 {
 	struct cidstore *s = c->s;
 	struct cid_root *two = aligned_alloc(CID_PAGE, 2 * sizeof(*two));
-	unsigned pair = s->root.generation & 1;
-	int rc;
+	bool lost[2];
+	int rc = 0;
 
 	if (!two)
 		return CIDSTORE_ENOMEM;
-	rc = cid_err_from_errno(cid_root_pair(s->io, s->mainfd, pair, two));
-	for (unsigned i = 0; rc == 0 && i < 2; i++) {
-		c->out->units++;
-		if (!cid_root_valid(&two[i]) && s->root_committed)
-			found(c, "main.h5: copy %u of the newest root does not verify; the other "
-				 "repairs it", 2 * pair + i);
+	for (unsigned pair = 0; rc == 0 && pair < CID_ROOT_COPIES / 2; pair++) {
+		bool newest = (s->root.generation & 1) == pair;
+
+		rc = cid_err_from_errno(cid_root_pair(s->io, s->mainfd, pair, two, lost));
+		for (unsigned i = 0; rc == 0 && i < 2; i++) {
+			c->out->units += newest;
+			if (lost[i])
+				found(c, "main.h5: copy %u of the root cannot be read; opening for "
+					 "writing repairs it", 2 * pair + i);
+			else if (newest && !cid_root_valid(&two[i]) && s->root_committed)
+				found(c, "main.h5: copy %u of the newest root does not verify; the "
+					 "other repairs it", 2 * pair + i);
+		}
 	}
 	free(two);
 	return rc;

@@ -206,6 +206,7 @@ struct cidstore {
 	_Atomic int stuck;	   /* why the last step could not flush: no room before it can */
 	_Atomic uint64_t run_bytes; /* extents of all runs */
 	uint64_t space_credit;	   /* operations until the next look; with write */
+	uint64_t full_until;	   /* monotonic ns: till then nobody waits for space; with write */
 	_Atomic int broken;	   /* a sync failed: read-only for ever */
 	uint64_t last_commit;	   /* monotonic ns */
 	uint64_t last_write_lsn;   /* seen by the idle detector */
@@ -397,8 +398,9 @@ void cid_pin_set(struct cidstore *s, uint64_t view, uint64_t snapshot);
 /* ---- load.c: from a root to a view ---- */
 
 /* Both copies of one generation's root. If the device cannot read one of them, it
- * is as one that does not verify: it is filled with ones. */
-int cid_root_pair(const struct cid_io *io, int mainfd, unsigned pair, struct cid_root out[2]);
+ * is as one that does not verify: it is lost, and filled with ones. */
+int cid_root_pair(const struct cid_io *io, int mainfd, unsigned pair, struct cid_root out[2],
+		  bool lost[2]);
 /* bad_copies: a bit for each that belongs to the newest root and is not it, or
  * belongs to the one before and is neither a root nor empty. */
 int cid_root_read(const struct cid_io *io, int mainfd, struct cid_root *out, unsigned *bad_copies,

@@ -25,6 +25,8 @@ enum {
 	SMALL = 8,		/* rebuild a table of so many times what it must hold */
 };
 
+#define UNREADABLE "main.h5: the root cannot be read"
+
 static uint64_t now(struct cidstore *s)
 {
 	return s->io->monotonic(s->io->self);
@@ -40,27 +42,30 @@ static void nap(struct cidstore *s)
 
 struct look {
 	const volatile struct cid_root *root;
-	struct cid_root_mark m;
+	uint64_t *word;
 };
 
 static void look(void *arg)
 {
 	struct look *l = arg;
 
-	l->m.word[0] = l->root[0].generation;
-	l->m.word[1] = l->root[0].sum.low;
-	l->m.word[2] = l->root[2].generation;
-	l->m.word[3] = l->root[2].sum.low;
+	l->word[0] = l->root->generation;
+	l->word[1] = l->root->sum.low;
 }
 
 bool cid_follow_mark(const struct cidstore *s, struct cid_root_mark *out)
 {
-	struct look l = { .root = s->follow->root };
+	struct cid_root_mark m;
 
-	if (!cid_mapped_run(look, &l))
-		return false;
+	for (int pair = 0; pair < CID_ROOT_COPIES / 2; pair++) {
+		const volatile struct cid_root *r = s->follow->root + 2 * pair;
+		struct look l = { r, &m.word[2 * pair] }, twin = { r + 1, l.word };
+
+		if (!cid_mapped_run(look, &l) && !cid_mapped_run(look, &twin))
+			return false;
+	}
 	atomic_thread_fence(memory_order_seq_cst);
-	*out = l.m;
+	*out = m;
 	return true;
 }
 
@@ -440,13 +445,20 @@ static int follow_log(struct cidstore *s)
 static int newest(struct cidstore *s, struct cid_root *out, struct cidstore_error *err)
 {
 	struct cid_root *copy = aligned_alloc(CID_PAGE, CID_ROOT_COPIES * sizeof(*copy));
-	unsigned bad;
-	int rc;
+	unsigned bad, lost = 0;
+	int rc = 0;
 
 	if (!copy)
 		return CIDSTORE_ENOMEM;
-	memcpy(copy, s->follow->root, CID_ROOT_COPIES * sizeof(*copy));
-	rc = cid_root_choose(copy, out, &bad, err);
+	for (unsigned i = 0; i < CID_ROOT_COPIES; i++)
+		if (!cid_mapped_copy(&copy[i], &s->follow->root[i], sizeof(*copy))) {
+			memset(&copy[i], 0xff, sizeof(*copy));
+			lost |= 1u << i;
+		}
+	if ((lost & 3) == 3 || (lost & 12) == 12)
+		rc = cid_err_set(err, CIDSTORE_EIO, UNREADABLE);
+	if (rc == 0)
+		rc = cid_root_choose(copy, out, &bad, err);
 	if (rc == 0)
 		rc = cid_root_check(out, err);
 	if (rc == 0 && (memcmp(out->uuid, s->root.uuid, sizeof(out->uuid)) != 0 ||
@@ -513,7 +525,7 @@ int cid_follow_refresh(struct cidstore *s, struct cidstore_error *err)
 		uint64_t when = now(s);
 
 		if (!cid_follow_mark(s, &mark)) {
-			rc = cid_err_set(err, CIDSTORE_EIO, "main.h5: the root cannot be read");
+			rc = cid_err_set(err, CIDSTORE_EIO, UNREADABLE);
 			break;
 		}
 		atomic_store(&f->begun_ns, when);

@@ -55,17 +55,19 @@ int cid_root_choose(const struct cid_root r[CID_ROOT_COPIES], struct cid_root *o
 	return 0;
 }
 
-int cid_root_pair(const struct cid_io *io, int mainfd, unsigned pair, struct cid_root out[2])
+int cid_root_pair(const struct cid_io *io, int mainfd, unsigned pair, struct cid_root out[2],
+		  bool lost[2])
 {
 	const uint64_t off = CID_H5_ROOT_OFFSET + 2 * pair * sizeof(*out);
-	int rc = cid_io_read_full(io, mainfd, out, 2 * sizeof(*out), off), lost = 0;
+	int rc = cid_io_read_full(io, mainfd, out, 2 * sizeof(*out), off);
 
+	lost[0] = lost[1] = false;
 	for (unsigned i = 0; rc && i < 2; i++)
 		if (cid_io_read_full(io, mainfd, &out[i], sizeof(*out), off + i * sizeof(*out))) {
 			memset(&out[i], 0xff, sizeof(*out));
-			lost++;
+			lost[i] = true;
 		}
-	return lost == 2 ? rc : 0;
+	return lost[0] && lost[1] ? rc : 0;
 }
 
 int cid_root_read(const struct cid_io *io, int mainfd, struct cid_root *out, unsigned *bad_copies,
@@ -73,13 +75,14 @@ int cid_root_read(const struct cid_io *io, int mainfd, struct cid_root *out, uns
 {
 	struct cid_root *r = aligned_alloc(CID_PAGE, CID_ROOT_COPIES * sizeof(*r));
 	const uint64_t end = CID_H5_ROOT_OFFSET + CID_ROOT_COPIES * sizeof(*r);
+	bool lost[2];
 	struct stat st;
 	int rc = 0;
 
 	if (!r)
 		return cid_err_set(err, CIDSTORE_ENOMEM, "out of memory");
 	for (unsigned pair = 0; rc == 0 && pair < CID_ROOT_COPIES / 2; pair++)
-		rc = cid_root_pair(io, mainfd, pair, r + 2 * pair);
+		rc = cid_root_pair(io, mainfd, pair, r + 2 * pair, lost);
 	if (io->stat(io->self, mainfd, &st) == 0 && (uint64_t)st.st_size < end)
 		rc = cid_err_set(err, CIDSTORE_ECORRUPT,
 				 "main.h5: file is cut off: %lld bytes, the root copies end at %llu; "
@@ -135,6 +138,20 @@ int cid_root_write(const struct cid_io *io, int mainfd, struct cid_root *r)
 	return rc ? cid_err_from_errno(rc) : 0;
 }
 
+static int void_copy(const struct cid_io *io, int mainfd, unsigned i, bool whole)
+{
+	static const struct cid_root none;
+	const uint64_t off = CID_H5_ROOT_OFFSET + i * sizeof(none);
+	int rc = -EIO;
+
+	if (!whole)
+		rc = cid_io_write_full(io, mainfd, &none, sizeof(none.magic), off);
+	/* What cannot be read is written whole, or not at all. */
+	if (rc == -EIO)
+		rc = cid_io_write_full(io, mainfd, &none, sizeof(none), off);
+	return rc;
+}
+
 /*
  * A copy that power cut off may lack no more than words which the next root to
  * be written there has, too. Cut off in turn, that could make it whole: a root
@@ -144,15 +161,12 @@ int cid_root_write(const struct cid_io *io, int mainfd, struct cid_root *r)
  */
 int cid_root_void(const struct cid_io *io, int mainfd, unsigned copies)
 {
-	static const struct cid_root none;
 	int rc = 0;
 
 	for (int step = 0; rc == 0 && step < 2; step++) {
 		for (unsigned i = 0; rc == 0 && i < CID_ROOT_COPIES; i++)
 			if (copies >> i & 1)
-				rc = cid_io_write_full(io, mainfd, &none,
-						       step ? sizeof(none) : sizeof(none.magic),
-						       CID_H5_ROOT_OFFSET + i * sizeof(none));
+				rc = void_copy(io, mainfd, i, step);
 		if (rc == 0)
 			rc = io->sync(io->self, mainfd);
 	}

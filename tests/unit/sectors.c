@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "h5/image.h"
 #include "lib/tap.h"
 #include "os/io.h"
 #include "os/mapped.h"
@@ -728,6 +729,13 @@ static void follower(void)
 	tap_ok(hits > 0, "it met the signal");
 	mend(&c);
 	tap_int(cidstore_refresh(s), 0, "whole again: it does");
+	cut(&c, "main.h5", CID_H5_ROOT_OFFSET + 3 * 4096);
+	hits = 0;
+	(void)cidstore_insert(writer, &(struct cidstore_pair){ key_id(77777), value_id(1) }, 1, NULL);
+	tap_int(cidstore_checkpoint(writer), 0, "the writer commits");
+	tap_ok(cidstore_refresh(s) == 0 && cidstore_contains(s, key_id(77777), value_id(1)) == 0,
+	       "one copy of a root that cannot be read is in nobody's way");
+	mend(&c);
 	cut(&c, "buckets-0.h5", 4096);
 	read_all();
 	tap_ok(refused > 100 && wrong == 0, "what it cannot read is EIO, %u are wrong", wrong);
