@@ -26,6 +26,7 @@ enum {
 	MAX_RUNS = CID_SWEEP_RUNS,
 	CROWD = 4 * CID_TIER_FAN, /* runs beyond which merging them presses */
 	PUNCH_PAGES = CID_PUNCH_PAGES,
+	PUNCHES = 1 << 16,
 };
 
 static uint64_t now(struct cidstore *s)
@@ -156,8 +157,10 @@ static void find_space(struct cidstore *s)
 	atomic_store(&s->nospace, 1);
 	for (int i = 0; i < 2; i++) {
 		reclaim(s);
-		while (cid_space_punch(&s->space, PUNCH_PAGES))
-			;
+		/* Not for ever: the next try goes on from there. */
+		for (int n = 0; n < PUNCHES && !s->stop; n++)
+			if (!cid_space_punch(&s->space, PUNCH_PAGES))
+				break;
 		if (i == 0 && (!s->changed || !commit_frees(s) || cid_commit(s)))
 			break;
 	}
@@ -552,10 +555,9 @@ static int flush(struct cidstore *s)
 	}
 }
 
-/* Flushes all that the tables held when it was called. maint is held. */
-static int checkpoint(struct cidstore *s)
+/* Flushes what the tables hold up to there. maint is held. */
+static int flush_upto(struct cidstore *s, uint64_t upto)
 {
-	uint64_t upto = atomic_load(&s->wal.appended);
 	int rc = flush(s);
 
 	while (rc == 0) {
@@ -576,11 +578,18 @@ static int checkpoint(struct cidstore *s)
 		else if (s->io->pause)
 			s->io->pause(s->io->self, MS); /* until a reader leaves */
 	}
-	if (rc == 0 && s->changed)
-		rc = cid_commit(s);
-	if (rc == CIDSTORE_ENOSPC && !cid_view_now(s)->frozen) {
+	return rc == 0 && s->changed ? cid_commit(s) : rc;
+}
+
+/* Flushes all that the tables held when it was called. maint is held. */
+static int checkpoint(struct cidstore *s)
+{
+	uint64_t upto = atomic_load(&s->wal.appended);
+	int rc = flush_upto(s, upto);
+
+	if (rc == CIDSTORE_ENOSPC) {
 		find_space(s);
-		rc = s->changed ? cid_commit(s) : 0;
+		rc = flush_upto(s, upto);
 	}
 	return rc;
 }
@@ -595,6 +604,8 @@ int cidstore_checkpoint(struct cidstore *s)
 	rc = checkpoint(s);
 	if (rc == CIDSTORE_ENOSPC)
 		atomic_store(&s->nospace, 1);
+	else if (rc == 0 && s->manual)
+		atomic_store(&s->nospace, 0);
 	pthread_mutex_unlock(&s->maint);
 	return rc;
 }

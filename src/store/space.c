@@ -43,6 +43,8 @@ static void mark(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, uint64
 	} else {
 		s->p[k].in_use -= pages;
 		s->p[k].hopeless = UINT64_MAX;
+		if (from < s->punch_at[k])
+			s->punch_at[k] = from;
 	}
 }
 
@@ -247,7 +249,7 @@ int cid_space_alloc(struct cid_space *s, enum cid_pool_kind k, uint64_t pages, u
 	if (rc)
 		return rc;
 	if (pages == 0 || pages > seg - 1)
-		return CIDSTORE_ENOSPC;
+		return CIDSTORE_ETOOBIG;
 	if (pages < s->p[k].hopeless) {
 		uint64_t top = s->p[k].top, cur = s->p[k].cursor < top ? s->p[k].cursor : 1;
 
@@ -354,8 +356,6 @@ void cid_space_reclaim(struct cid_space *s, uint64_t committed, uint64_t now,
 		if (ripe) {
 			mark(s, (enum cid_pool_kind)r->f.pool, r->f.pos, r->f.pages, false);
 			s->retired_pages -= r->f.pages;
-			if (r->f.pos / CID_PAGE < s->punch_at[r->f.pool])
-				s->punch_at[r->f.pool] = r->f.pos / CID_PAGE;
 		} else {
 			s->retired[keep++] = *r;
 		}

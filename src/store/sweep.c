@@ -186,7 +186,8 @@ static int plan(struct cidstore *s, struct step *st, const struct cid_view *v, u
 	struct cid_part_index *x = NULL;
 	uint64_t bytes = 0, packed = 0, entries = 0, max = s->root.bucket_bytes;
 	uint64_t one = 2 * cid_cfg(s, CID_CFG_PROMOTION_THRESHOLD) * sizeof(struct cidstore_id);
-	uint32_t deepest;
+	uint64_t large = 1ull << s->pool[CID_POOL_PARTS].shift >> 1;
+	uint32_t deepest = CID_HASH_BITS - 18;
 	int rc = 0;
 
 	rc = cid_merge_init(&st->runs, &s->t, s->sweep.nruns);
@@ -225,8 +226,13 @@ static int plan(struct cidstore *s, struct step *st, const struct cid_view *v, u
 		}
 	}
 	st->child_depth = st->depth;
-	/* A full disk may not have room for a larger directory. */
-	deepest = atomic_load(&s->nospace) ? v->dir->depth : CID_HASH_BITS - 18;
+	/* A full disk may not have room for a much larger directory, but what is
+	 * larger than a segment has none anywhere. */
+	if (atomic_load(&s->nospace)) {
+		deepest = v->dir->depth;
+		while (sizeof(struct cid_slot) << (deepest + 1) <= CID_SPACE_RESERVE / 8)
+			deepest++;
+	}
 	/* A set that is too large for a bucket is not made smaller by splitting. */
 	if (max < one)
 		max = one;
@@ -234,7 +240,9 @@ static int plan(struct cidstore *s, struct step *st, const struct cid_view *v, u
 		rc = count_keys(s, st, entries, &entries);
 	while (bytes >> (st->child_depth - st->depth) > max &&
 	       entries >> (st->child_depth - st->depth) > 1 &&
-	       st->child_depth < deepest)
+	       (st->child_depth < deepest ||
+		(bytes >> (st->child_depth - st->depth) > large &&
+		 st->child_depth + 18 < CID_HASH_BITS)))
 		st->child_depth++;
 	st->packed = (packed >> (st->child_depth - st->depth)) * 2 + CID_PAGE;
 	return rc;

@@ -25,6 +25,12 @@ enum {
 };
 
 #define SPACE_WAIT_NS 10000000000ull /* at most so long for what maintenance may give back */
+#define SPACE_FULL_NS 200000000ull   /* and so long not again, where that was in vain */
+
+struct space_wait {
+	uint64_t began; /* 0: not yet */
+	uint64_t rounds; /* of maintenance, then */
+};
 
 bool cid_apply(struct cid_mem *m, const struct cid_op *op, uint64_t seed)
 {
@@ -132,23 +138,26 @@ static void wait_for_room(struct cidstore *s, uint64_t ns)
 /*
  * A disk is full when maintenance, told of it, has looked at everything and
  * given back what it could; as a file system tries once more after its journal
- * was committed. The count of its rounds is `*rounds` when this is first asked.
+ * was committed. `rounds` is how many of them had ended before the disk was
+ * looked at, where this waited before.
  */
-static bool space_may_come(struct cidstore *s, uint64_t *rounds, uint64_t *t0)
+static bool space_may_come(struct cidstore *s, struct space_wait *w, uint64_t rounds)
 {
-	uint64_t now, n;
+	uint64_t now;
 
 	if (s->manual)
 		return false;
 	now = s->io->monotonic(s->io->self);
-	n = cid_maintain_rounds(s);
-	if (!*t0) {
-		*t0 = now;
-		*rounds = n;
-	}
-	/* The first round may have been about to end. */
-	if (n >= *rounds + 2 || now - *t0 > SPACE_WAIT_NS)
+	if (!w->began) {
+		if (now < s->full_until)
+			return false;
+		w->began = now;
+		w->rounds = cid_maintain_rounds(s);
+	} else if (rounds >= w->rounds + 2 || now - w->began > SPACE_WAIT_NS) {
+		/* The first may have been about to end. */
+		s->full_until = now + SPACE_FULL_NS;
 		return false;
+	}
 	cid_maintain_wake(s);
 	wait_for_room(s, ROOM_NS);
 	return true;
@@ -181,11 +190,13 @@ static bool pace(struct cidstore *s, const struct cid_mem *m)
 /* Waits until n records and n operations fit. `write` is held. */
 static int make_room(struct cidstore *s, uint64_t n, bool frees)
 {
-	uint64_t t0 = 0, full = 0, rounds = 0;
+	struct space_wait space = { 0, 0 };
+	uint64_t t0 = 0;
 	bool paced = false;
 	int rc;
 
 	for (;;) {
+		uint64_t rounds = space.began ? cid_maintain_rounds(s) : 0;
 		struct cid_mem *m = cid_view_now(s)->active;
 		bool sealed;
 
@@ -193,7 +204,7 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 		if (rc)
 			break;
 		if (!frees && (atomic_load(&s->nospace) || !space_for(s, cid_view_now(s), n))) {
-			if (space_may_come(s, &rounds, &full))
+			if (space_may_come(s, &space, rounds))
 				continue;
 			rc = CIDSTORE_ENOSPC;
 			break;
@@ -231,8 +242,10 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 			cid_maintain_wake(s);
 		wait_for_room(s, ROOM_NS);
 	}
-	if (t0 || full)
-		s->c.stall_ns += s->io->monotonic(s->io->self) - (t0 ? t0 : full);
+	if (space.began)
+		t0 = space.began;
+	if (t0)
+		s->c.stall_ns += s->io->monotonic(s->io->self) - t0;
 	return rc;
 }
 
