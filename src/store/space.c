@@ -122,7 +122,8 @@ void cid_space_begin(struct cid_space *s)
 
 static int retire_now(struct cid_space *s, const struct cid_freed *f)
 {
-	int rc = cid_array_room((void **)&s->retired, s->nretired, &s->cap_retired, sizeof(*s->retired));
+	int rc = cid_array_room((void **)&s->retired, s->nretired, &s->cap_retired,
+				sizeof(*s->retired));
 
 	if (rc)
 		return rc;
@@ -168,7 +169,8 @@ int cid_space_keep(struct cid_space *s)
 
 	assert(s->nstep_retire == 0);
 	while (rc == 0 && s->nmaking + s->nstep_alloc > s->cap_making)
-		rc = cid_array_room((void **)&s->making, s->cap_making, &s->cap_making, sizeof(*s->making));
+		rc = cid_array_room((void **)&s->making, s->cap_making, &s->cap_making,
+				    sizeof(*s->making));
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < s->nstep_alloc; i++)
@@ -244,7 +246,7 @@ int cid_space_alloc(struct cid_space *s, enum cid_pool_kind k, uint64_t pages, u
 {
 	uint64_t seg = 1ull << s->pool[k].shift >> 12, at = UINT64_MAX;
 	int rc = cid_array_room((void **)&s->step_alloc, s->nstep_alloc, &s->cap_step_alloc,
-		      sizeof(*s->step_alloc));
+				sizeof(*s->step_alloc));
 
 	if (rc)
 		return rc;
@@ -307,12 +309,12 @@ void cid_space_trim(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, uin
 int cid_space_retire(struct cid_space *s, enum cid_pool_kind k, uint64_t pos, uint64_t pages)
 {
 	int rc = cid_array_room((void **)&s->step_retire, s->nstep_retire, &s->cap_step_retire,
-		      sizeof(*s->step_retire));
+				sizeof(*s->step_retire));
 
 	/* Room for all of them must be there before the step ends. */
 	while (rc == 0 && s->nretired + s->nstep_retire + 1 >= s->cap_retired)
 		rc = cid_array_room((void **)&s->retired, s->cap_retired, &s->cap_retired,
-			  sizeof(*s->retired));
+				    sizeof(*s->retired));
 	if (rc)
 		return rc;
 	s->step_retire[s->nstep_retire++] = (struct cid_freed){

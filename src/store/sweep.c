@@ -17,6 +17,9 @@
 #include "store/engine.h"
 #include "store/merge.h"
 
+/* No bucket is split further than this. */
+enum { DEEPEST = CID_HASH_BITS - 18 };
+
 static int retire_block(void *arg, const struct cid_tree_block *b)
 {
 	return cid_space_retire(arg, CID_POOL_VALUES, b->pos, cid_pages(b->bytes));
@@ -187,7 +190,7 @@ static int plan(struct cidstore *s, struct step *st, const struct cid_view *v, u
 	uint64_t bytes = 0, packed = 0, entries = 0, max = s->root.bucket_bytes;
 	uint64_t one = 2 * cid_cfg(s, CID_CFG_PROMOTION_THRESHOLD) * sizeof(struct cidstore_id);
 	uint64_t large = 1ull << s->pool[CID_POOL_PARTS].shift >> 1;
-	uint32_t deepest = CID_HASH_BITS - 18;
+	uint32_t deepest = DEEPEST;
 	int rc = 0;
 
 	rc = cid_merge_init(&st->runs, &s->t, s->sweep.nruns);
@@ -236,13 +239,12 @@ static int plan(struct cidstore *s, struct step *st, const struct cid_view *v, u
 	/* A set that is too large for a bucket is not made smaller by splitting. */
 	if (max < one)
 		max = one;
+	if (large < max)
+		large = max;
 	if (bytes > max && entries > 1 && entries <= 4 * (st->runs.n + 1ull))
 		rc = count_keys(s, st, entries, &entries);
-	while (bytes >> (st->child_depth - st->depth) > max &&
-	       entries >> (st->child_depth - st->depth) > 1 &&
-	       (st->child_depth < deepest ||
-		(bytes >> (st->child_depth - st->depth) > large &&
-		 st->child_depth + 18 < CID_HASH_BITS)))
+	while (st->child_depth < DEEPEST && entries >> (st->child_depth - st->depth) > 1 &&
+	       bytes >> (st->child_depth - st->depth) > (st->child_depth < deepest ? max : large))
 		st->child_depth++;
 	st->packed = (packed >> (st->child_depth - st->depth)) * 2 + CID_PAGE;
 	return rc;

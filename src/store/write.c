@@ -204,8 +204,11 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 		if (rc)
 			break;
 		if (!frees && (atomic_load(&s->nospace) || !space_for(s, cid_view_now(s), n))) {
-			if (space_may_come(s, &space, rounds))
+			if (space_may_come(s, &space, rounds)) {
+				if (!t0)
+					t0 = space.began;
 				continue;
+			}
 			rc = CIDSTORE_ENOSPC;
 			break;
 		}
@@ -242,8 +245,6 @@ static int make_room(struct cidstore *s, uint64_t n, bool frees)
 			cid_maintain_wake(s);
 		wait_for_room(s, ROOM_NS);
 	}
-	if (space.began)
-		t0 = space.began;
 	if (t0)
 		s->c.stall_ns += s->io->monotonic(s->io->self) - t0;
 	return rc;

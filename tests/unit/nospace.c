@@ -55,7 +55,8 @@ static int asked_to_insert(int full, unsigned flags)
 	if (cid_store_open_io(&io, dir, flags, &s, &err))
 		tap_bail("%s", err.message);
 	rc = insert(1);
-	tap_ok(cidstore_contains(s, key_id(1), value_id(1)) == (rc ? CIDSTORE_ENOENT : 0), "and is true");
+	tap_ok(cidstore_contains(s, key_id(1), value_id(1)) == (rc ? CIDSTORE_ENOENT : 0),
+	       "and is true");
 	if (rc == CIDSTORE_ENOSPC) {
 		tap_ok(insert(2) == rc, "the next one, too");
 		atomic_store(&full_for, 0);
@@ -204,7 +205,7 @@ int main(void)
 	tap_ok(asked_to_insert(1, 0) == 0, "the disk was full, and maintenance gave back enough");
 	tap_ok(asked_to_insert(-1, 0) == CIDSTORE_ENOSPC, "the disk stays full");
 	tap_ok(asked_to_insert(-1, CIDSTORE_MANUAL) == CIDSTORE_ENOSPC,
-	   "nobody waits for maintenance that does not run by itself");
+	       "nobody waits for maintenance that does not run by itself");
 	burst(0);
 	burst(CIDSTORE_MANUAL);
 	checkpoints();
